@@ -1,0 +1,18 @@
+"""The one exception that a person sees: a stable id, what failed, why, and what to do."""
+
+from __future__ import annotations
+
+
+class GradcheckError(Exception):
+    """No verdict could be reached (exit code 2).
+
+    `id` is stable ("E113"); `what`, `why` and `do` are one line each. `where` is the user's file:line when it is known,
+    `trace` the user's own frames for `--traceback`.
+    """
+
+    def __init__(self, id: str, what: str, why: str, do: str, *, where: str | None = None, trace: str | None = None) -> None:
+        super().__init__(f"{id} {what}")
+        self.id, self.what, self.why, self.do, self.where, self.trace = id, what, why, do, where, trace
+
+    def to_dict(self) -> dict[str, str | None]:
+        return {"id": self.id, "what": self.what, "why": self.why, "do": self.do, "where": self.where, "trace": self.trace}

@@ -1,0 +1,446 @@
+"""The frozen records that cross a stage, and their conversion to and from plain dictionaries.
+
+Units: gradients, norms and RMS values are in the loss's own unit per unit of the tensor; a *gain* is a ratio of L2 norms;
+`log10_gain` and `drop` are in decades. A non-finite number stays a float here and becomes "nan", "inf" or "-inf" in JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+SCHEMA_VERSION = "1.0"
+_T = TypeVar("_T")
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+# What a layer does to a gradient. "shape": its gain is fixed by shape alone (pooling, flatten, dropout's mask).
+Role = Literal["activation", "linear", "norm", "shape", "container", "recurrent", "embedding", "attention", "other"]
+
+# measured: a gradient arrived. unreached: no path from the loss. frozen: requires_grad is False. uncalled: never run.
+State = Literal["measured", "unreached", "frozen", "uncalled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSite:
+    """The line that builds a layer: POSIX path relative to the working directory, 1-based line, whether it is exact."""
+
+    file: str
+    line: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Counts of log2 magnitudes: `counts[i]` values lie in [2^(first+i), 2^(first+i+1)); zeros are not in it."""
+
+    first: int
+    counts: tuple[int, ...]
+    total: int  # values looked at, zeros included
+    sampled: bool = False
+
+    def share_below(self, exponent: int) -> float:
+        """Share of the looked-at values that are non-zero and smaller than 2^exponent."""
+        below = sum(c for i, c in enumerate(self.counts) if self.first + i < exponent)
+        return below / self.total if self.total else 0.0
+
+    def share_from(self, exponent: int) -> float:
+        """Share of the looked-at values that are at least 2^exponent."""
+        above = sum(c for i, c in enumerate(self.counts) if self.first + i >= exponent)
+        return above / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorStats:
+    """Numbers that stand for one tensor. L2 and RMS are safe against under- and overflow; `nonfinite` counts NaN and Inf."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    numel: int
+    l2: float
+    rms: float
+    abs_max: float
+    mean: float
+    zero_fraction: float
+    nonfinite: int
+    histogram: Histogram | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterProfile:
+    """One parameter by its first name. `gradient` is None when none arrived; `noise` names why its gradient is rounding noise."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    layer: str  # name of the module that holds it, "" for the root
+    layer_kind: str
+    role: Literal["weight", "bias", "scale", "embedding", "recurrent", "other"]
+    state: State
+    value: TensorStats
+    gradient: TensorStats | None = None
+    gradient_l1: float | None = None
+    fan_in: int | None = None
+    fan_out: int | None = None
+    constant: bool = False  # every element has the same value
+    identical_units: bool = False  # all output rows are equal, with more than one row
+    noise: str | None = None
+    update_ratio: float | None = None  # RMS of the first update over RMS of the value, for the optimizer in the profile
+    touched_fraction: float | None = None  # embeddings: share of the rows that this batch looks up
+    site: SourceSite | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFacts:
+    """What an activation does to its units (features or channels), over all samples and positions of the batch."""
+
+    activation: str  # lower-case function name: relu, sigmoid, tanh, gelu ...
+    units: int
+    dead_fraction: float  # share of units that are exactly zero on the whole batch
+    saturated_fraction: float | None  # bounded activations: share of (sample, unit) pairs in the flat part
+    saturated_units: float | None  # share of units that sit in the flat part for at least 95 % of the samples
+    best_gain: float | None = None  # largest derivative the function has (sigmoid 0.25)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerProfile:
+    """One module, or one functional operation (`functional`), in execution order of its first call.
+
+    `output` and `gradient` combine the calls: L2 by root of the sum of squares, abs-max by maximum.
+    """
+
+    name: str
+    kind: str
+    role: Role
+    order: int
+    calls: int
+    state: State
+    leaf: bool
+    functional: bool = False
+    aliases: tuple[str, ...] = ()
+    site: SourceSite | None = None
+    parent: str | None = None  # functional operations: the module that owns it
+    output: TensorStats | None = None
+    gradient: TensorStats | None = None
+    parameters: tuple[str, ...] = ()
+    units: UnitFacts | None = None
+    sample_variation: float | None = None  # RMS over the batch of (output - its batch mean) / RMS of the output, in [0, 1]
+    input_sample_variation: float | None = None
+    mode: Literal["train", "eval"] = "train"
+    facts: Mapping[str, float | str] = field(default_factory=dict)  # layer options that rules read (eps, p, num_features ...)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpinePoint:
+    """A measured tensor that every gradient on its way from the loss to the spine's end passes."""
+
+    layer: str
+    kind: str
+    role: Role
+    call: int
+    l2: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What happens to the gradient between two neighbouring points of a spine.
+
+    `layer` is what produced the loss-side point, so the gain is its doing. `bypassed` says that the segment is a region with
+    parallel paths (a residual block); `gates` names parameters inside it that multiply a branch.
+    """
+
+    layer: str
+    kind: str
+    role: Role
+    call: int
+    log10_gain: float
+    bypassed: bool = False
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spine:
+    """The spine to one entry of the model, loss side first; `segments[i]` lies between points i and i+1."""
+
+    entry: str
+    points: tuple[SpinePoint, ...]
+    segments: tuple[Segment, ...]
+
+    @property
+    def drop(self) -> float:
+        """Decades of gradient lost from the loss to the entry; negative when the gradient grows."""
+        return -sum(s.log10_gain for s in self.segments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeProfile:
+    """Gradient through time of one recurrent layer: L2 of d(last step)/d(input at step t), t from the last step backward."""
+
+    layer: str
+    kind: str
+    gated: bool
+    hand_written: bool
+    steps: int
+    direction: Literal["forward", "backward"] = "forward"
+    l2: tuple[float, ...]
+    decay: float  # fitted log10 gain per step, negative when the gradient vanishes
+    horizon: int | None  # steps after which less than 1 % is left; None when never
+    site: SourceSite | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonFinite:
+    """The first operation, in execution order, whose input is finite and whose output is not."""
+
+    phase: Literal["forward", "backward"]
+    layer: str
+    operation: str
+    kind: Literal["nan", "inf"]
+    site: SourceSite | None = None
+    lead_up: tuple[tuple[str, float], ...] = ()  # (layer, abs-max) of what ran just before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputProfile:
+    """One floating-point or integer tensor of the batch, by its name in the call."""
+
+    name: str
+    stats: TensorStats
+    std: float
+    floating: bool
+    requires_gradient_path: bool = True  # the loss changes when it changes
+    feature_scale_ratio: float | None = None  # largest over median RMS of its features (last or channel dimension)
+    largest_feature: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveProfile:
+    """The loss as it was computed, and what it says of output and target."""
+
+    name: str
+    kind: str  # cross_entropy, nll, bce, bce_logits, mse, l1, huber, model, projection, other
+    origin: str  # "found: loss_fn", "inferred from output and target" ...
+    value: float
+    classes: int | None = None
+    class_loss: float | None = None  # cross-entropy of output and target, recomputed with plain mean: free of the loss's scale
+    uniform_loss: float | None = None  # ln C, or the entropy that a uniform guess has
+    output: TensorStats | None = None
+    target: TensorStats | None = None
+    target_min: float | None = None
+    target_max: float | None = None
+    output_activation: str | None = None  # last operation before the loss if it is an activation: sigmoid, softmax, relu ...
+    output_min: float | None = None
+    output_max: float | None = None
+    log_softmax_in_loss: bool = False
+    softmax_width: int | None = None  # size of the dimension that the output's softmax normalises
+    output_units: int | None = None  # width of the last dimension (or of the channel dimension) of the output
+    ignored_fraction: float | None = None  # share of targets equal to ignore_index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerProfile:
+    """The optimizer the update ratios are for."""
+
+    name: str
+    lr: float
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionForecast:
+    """What a half-precision run of the measured gradients would lose. Shares are of the non-zero gradient values."""
+
+    dtype: str
+    underflow_fraction: float  # flushed to zero at loss scale 1
+    overflow_fraction: float
+    worst_layer: str | None
+    worst_underflow: float
+    loss_scale: float | None  # the largest power of two that does not overflow, if it mends the underflow
+    scaled_underflow: float  # what still underflows at that scale
+    forward_overflow: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearPair:
+    """Two linear layers in a row on the spine with nothing non-linear between them."""
+
+    first: str
+    second: str
+    widths: tuple[int, int, int]  # in, between, out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedProbe:
+    """The profile after `steps` optimizer steps on a copy; `losses` has one value a step, before each step."""
+
+    optimizer: str
+    steps: int
+    losses: tuple[float, ...]
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What was measured again because the first pass raised suspects."""
+
+    repeats: tuple[Profile, ...] = ()  # other seeds and batches, same weights
+    trained: tuple[TrainedProbe, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Everything measured of one model under one objective: plain numbers, to be judged, saved and compared."""
+
+    schema_version: str = SCHEMA_VERSION
+    target: str
+    model_kind: str
+    objective: ObjectiveProfile
+    batch_size: int
+    batch: tuple[InputProfile, ...]
+    device: str
+    dtype: str
+    seed: int
+    mode: Literal["train", "eval"]
+    versions: Mapping[str, str]
+    parameter_count: int
+    trainable_count: int
+    layers: tuple[LayerProfile, ...]
+    parameters: tuple[ParameterProfile, ...]
+    spines: tuple[Spine, ...]
+    times: tuple[TimeProfile, ...] = ()
+    nonfinite: tuple[NonFinite, ...] = ()
+    precision: tuple[PrecisionForecast, ...] = ()
+    linear_pairs: tuple[LinearPair, ...] = ()
+    optimizer: OptimizerProfile | None = None
+    input_dependence: float | None = None  # relative change of the loss's input gradient; 0 when the loss ignores the batch
+    confirmation: Confirmation | None = None
+    assumptions: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()  # what was not measured, and why
+
+    def layer(self, name: str) -> LayerProfile | None:
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+    def parameter(self, name: str) -> ParameterProfile | None:
+        return next((p for p in self.parameters if p.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A number a rule compares with: its unit, and where it comes from."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What a rule file declares beside its `check`; the docstring of the file is its page."""
+
+    code: str
+    name: str
+    summary: str
+    severity: Severity
+    limits: tuple[Limit, ...] = ()
+    hides: tuple[str, ...] = ()  # codes whose findings on the same cause are victims of this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One root cause. `details` are labelled lines for people, `facts` the numbers behind the message."""
+
+    code: str
+    name: str = ""
+    severity: Severity
+    layer: str  # the layer the finding points to, "" for the whole model
+    parameter: str | None = None
+    site: SourceSite | None = None
+    message: str
+    details: tuple[tuple[str, str], ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    affected: tuple[str, ...] = ()  # further layers that this cause harms, or that share it
+    picture: tuple[float, ...] = ()  # log10 L2 of the gradient, input side first, for GC10x
+    confirmed: str = ""  # what a second look showed, in words
+    objective: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prescription:
+    """A remedy from the catalogue for one finding. `status` stays "not tried" until a trial has measured it."""
+
+    remedy: str
+    title: str
+    code: str  # of the finding
+    layer: str  # of the finding
+    action: str
+    why: str
+    cost: str
+    applicability: Literal["safe", "unsafe", "display"]
+    snippet: str
+    sources: tuple[str, ...] = ()
+    status: str = "not tried"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The result of a scan; one profile for each objective (a GAN has two)."""
+
+    schema_version: str = SCHEMA_VERSION
+    tool_version: str
+    profiles: tuple[Profile, ...]
+    findings: tuple[Finding, ...]
+    prescriptions: tuple[Prescription, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what the verdict depends on, echoed
+
+    def worst(self) -> Severity | None:
+        """The gravest severity among the findings, None when there is none."""
+        return next((s for s in SEVERITIES if any(f.severity == s for f in self.findings)), None)
+
+
+def to_dict(record: Any) -> Any:
+    """Turn a record into dictionaries, lists and scalars that `json.dumps(allow_nan=False)` takes."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return {f.name: to_dict(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    if isinstance(record, Mapping):
+        return {str(k): to_dict(v) for k, v in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [to_dict(v) for v in record]
+    if isinstance(record, float) and not math.isfinite(record):
+        return repr(record)  # 'nan', 'inf', '-inf'
+    return record
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def from_dict(cls: type[_T], data: Any) -> _T:
+    """Rebuild a record from `to_dict`'s result; keys of a newer minor schema are ignored, missing ones take their default."""
+    return typing.cast(_T, _restore(cls, data))
+
+
+def _restore(hint: Any, data: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        hints = _hints(hint)
+        known = {f.name for f in dataclasses.fields(hint)}
+        return hint(**{k: _restore(hints[k], v) for k, v in data.items() if k in known})
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        kinds = [args[0]] * len(data) if len(args) == 2 and args[1] is Ellipsis else args
+        return tuple(_restore(k, v) for k, v in zip(kinds, data, strict=True))
+    if origin in (typing.Union, types.UnionType):
+        if data is None:
+            return None
+        return _restore(next(a for a in args if a is not type(None)), data)
+    if hint is float:
+        return float(data)
+    return data

@@ -1,4 +1,8 @@
-"""What a scan is told: defaults < [tool.gradcheck] < environment < flags."""
+"""What a scan is told, and how its result is shown: one field is one flag, one config key and one environment variable.
+
+The field name `fail_on` is the flag `--fail-on`, the key `fail-on` in `[tool.gradcheck]` and `GRADCHECK_FAIL_ON`; its type says
+what is accepted. Reading and merging is in `configuration`.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,103 @@ from gradcheck_cli.records import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """How an option is described and limited. `flag_only`: never from a file or the environment, so that nobody is surprised."""
+
+    help: str
+    group: str
+    short: tuple[str, ...] = ()  # further spellings of the flag
+    metavar: str | None = None
+    minimum: float | None = None
+    above: float | None = None  # exclusive minimum
+    flag_only: bool = False
+    path: bool = False  # relative to the config's folder when it comes from there
+    repeat: bool = False  # a tuple given by repeating the flag instead of by commas
+
+
+def _option(default: Any, help: str, group: str, **details: Any) -> Any:
+    described = {"option": Option(help=help, group=group, **details)}
+    return (
+        field(default_factory=dict, metadata=described) if default == {} else field(default=default, metadata=described)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Effective values of one scan. Everything that changes the measurement is echoed in the report."""
 
     target: str
     # loading
-    init: Mapping[str, Any] = field(default_factory=dict)  # --init key=value for a class or factory
-    model: str | None = None  # --model pkg.mod:Class, for a target that is a checkpoint
-    weights: str | None = None
-    trust_pickle: bool = False
-    data: str | None = None
-    input: tuple[str, ...] = ()  # --input 8,3,224,224 (several for several inputs; int:8,128 for integers)
-    loss: str | None = None
-    reduce: Literal["mean", "sum"] | None = None
-    optimizer: str | None = None
-    lr: float | None = None
-    unfreeze: bool = False
-    workers: int | None = None  # DataLoader workers
+    init: Mapping[str, Any] = _option(
+        {}, "Argument for the class or factory; may be repeated.", "Model", metavar="NAME=VALUE", repeat=True
+    )
+    model: str | None = _option(
+        None, "Class or factory that a checkpoint target belongs to.", "Model", metavar="PKG.MOD:NAME"
+    )
+    weights: str | None = _option(
+        None, "State dict to load into the model (.pt or .safetensors).", "Model", metavar="FILE", path=True
+    )
+    trust_pickle: bool = _option(
+        False,
+        "Let the checkpoint run code while it is read. Only for files you made yourself.",
+        "Model",
+        flag_only=True,
+    )
+    unfreeze: bool = _option(False, "Scan as if every parameter were trainable.", "Model")
+    cwd: str | None = _option(None, "Folder to run the model file in.", "Model", metavar="DIR", path=True)
     script_args: tuple[str, ...] = ()  # after --, seen by the user's file as sys.argv[1:]
-    cwd: str | None = None
+    data: str | None = _option(
+        None, "File with the batch (.pt, .npz, .npy, .safetensors, .csv).", "Data and loss", metavar="FILE", path=True
+    )
+    input: tuple[str, ...] = _option(
+        (),
+        "Shape of a random input, e.g. 8,3,224,224 or int:8,128; one for each input.",
+        "Data and loss",
+        metavar="SHAPE",
+        repeat=True,
+    )
+    loss: str | None = _option(None, "Loss function: cross_entropy, mse, ... or a name in the file.", "Data and loss")
+    reduce: Literal["mean", "sum"] | None = _option(
+        None, "How to make a scalar of a loss that is none.", "Data and loss"
+    )
+    optimizer: str | None = _option(None, "Optimizer that the update sizes are for, e.g. adam.", "Data and loss")
+    lr: float | None = _option(None, "Its learning rate.", "Data and loss", above=0)
+    workers: int | None = _option(None, "Worker processes of the DataLoader.", "Data and loss", minimum=0)
     # measuring
-    batches: int = 1
-    seed: int = 0
-    device: str = "cpu"
-    dtype: str | None = None  # float32, float64, bfloat16, float16; None keeps the model's own
-    threads: int | None = None
-    exact: bool = False  # exact histograms instead of sampled ones
+    batches: int = _option(1, "Batches to measure.", "Measurement", minimum=1)
+    seed: int = _option(0, "Seed of every random generator.", "Measurement", minimum=0)
+    device: str = _option("cpu", "Device to run on.", "Measurement")
+    dtype: str | None = _option(
+        None, "float32, float64, bfloat16 or float16; without it the model's own.", "Measurement"
+    )
+    threads: int | None = _option(None, "Threads that torch may use.", "Measurement", minimum=1)
+    exact: bool = _option(False, "Exact histograms where large tensors are otherwise sampled.", "Measurement")
     # the run
-    timeout: float = 300.0  # seconds
-    memory_limit: float | None = None  # GiB
+    timeout: float = _option(300.0, "Give up after so many seconds.", "Measurement", above=0)
+    memory_limit: float | None = _option(
+        None, "Address space that the scan may take, in GiB.", "Measurement", metavar="GIB", above=0
+    )
     # judging
-    select: tuple[str, ...] = ("ALL",)
-    ignore: tuple[str, ...] = ()
-    extend_select: tuple[str, ...] = ()
-    fail_on: Severity = "error"
+    select: tuple[str, ...] = _option(("ALL",), "Rules to check: codes, prefixes, names or ALL.", "Verdict")
+    ignore: tuple[str, ...] = _option((), "Rules to leave out.", "Verdict")
+    extend_select: tuple[str, ...] = _option((), "Rules to check beside the selected ones.", "Verdict")
+    fail_on: Severity = _option("error", "Gravest severity that still exits with 0 is the one below this.", "Verdict")
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # code → {limit name: value, "severity": ...}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Display:
+    """How the result is shown. Nothing here changes a verdict."""
+
+    format: Literal["text", "json"] = _option("text", "Form of the report.", "Output", short=("--output-format",))
+    output_file: str | None = _option(
+        None, "Write the report to this file instead of the screen.", "Output", short=("-o",), metavar="FILE", path=True
+    )
+    layers: Literal["all", "worst", "none"] = _option("worst", "Layers in the table.", "Output")
+    depth: int | None = _option(None, "Fold the table below so many levels of names.", "Output", minimum=1)
+    color: Literal["auto", "always", "never"] = _option("auto", "Colours.", "Output")
+    quiet: bool = _option(False, "The report only: no progress, no prints of the model.", "Output", short=("-q",))
+    verbose: bool = _option(
+        False, "Everything: all suggestions in full, where settings came from.", "Output", short=("-v",)
+    )
+    traceback: bool = _option(False, "Show the traceback behind an error.", "Output")

@@ -1,0 +1,66 @@
+"""The Typer application, and the one place where an exception becomes an exit code.
+
+0: nothing at or above --fail-on. 1: findings. 2: no verdict. 130: interrupted. Click's own code for an uncaught exception is 1,
+which would read as findings; so every stray exception is caught here.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+import typer
+
+from gradcheck_cli.cli.scan import scan
+from gradcheck_cli.cli.stderr import show_error
+from gradcheck_cli.errors import GradcheckError
+
+HELP = """Gradient health for PyTorch models.
+
+`gradcheck scan model.py` runs your model file. If you would not run `python model.py`, do not scan it.
+"""
+
+app = typer.Typer(
+    name="gradcheck",
+    help=HELP,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(scan)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; what stands after `--` is for the user's file."""
+    own, script = arguments, []
+    if "--" in arguments:
+        own, script = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
+    shown = "--traceback" in own
+    try:
+        app(own, prog_name="gradcheck", obj=tuple(script))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+    except GradcheckError as error:
+        show_error(error, with_trace=shown)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BaseException as error:
+        show_error(_internal(error), with_trace=shown)
+        return 2
+    return 0
+
+
+def _internal(error: BaseException) -> GradcheckError:
+    return GradcheckError(
+        "E599",
+        f"gradcheck itself failed: {type(error).__name__}: {error}",
+        "this is a fault of gradcheck, not of your model",
+        "please report it with the output of --traceback",
+        trace="".join(traceback.format_exception(error)),
+    )

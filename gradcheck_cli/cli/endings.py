@@ -1,0 +1,54 @@
+"""Explain how a worker ended that left no result."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from pathlib import Path
+
+from gradcheck_cli.errors import GradcheckError
+
+
+def over_time(phase: str, limit: float, folder: Path) -> GradcheckError:
+    """Build E563 with what was running when time was up."""
+    return GradcheckError(
+        "E563",
+        f"no verdict after {limit:g} s",
+        f"time was up while {phase}",
+        "raise --timeout, or scan a smaller batch",
+        trace=_faults(folder),
+    )
+
+
+def explain_ending(status: int, phase: str, folder: Path) -> GradcheckError:
+    """Build E564 or E565 from the exit status: negative for a signal."""
+    trace = _faults(folder)
+    if status == -signal.SIGKILL:
+        return GradcheckError(
+            "E564",
+            f"the scan was killed while {phase}",
+            "the system kills a process that takes too much memory",
+            "use a smaller batch, or set --memory-limit to get the place where memory runs out",
+            trace=trace,
+        )
+    if status < 0:
+        return GradcheckError(
+            "E565",
+            f"native code crashed while {phase}",
+            f"the process got {signal.Signals(-status).name}",
+            "see --traceback for the Python lines that led there",
+            trace=trace,
+        )
+    return GradcheckError(
+        "E565",
+        f"the model's code ended the process while {phase}",
+        f"it called os._exit or something like it (status {status}), so there is no result",
+        "take the exit out of what runs while the model is built and called",
+        trace=trace,
+    )
+
+
+def _faults(folder: Path) -> str | None:
+    with contextlib.suppress(OSError):
+        return (folder / "faults").read_text("utf-8", errors="backslashreplace") or None
+    return None

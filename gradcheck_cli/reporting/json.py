@@ -1,0 +1,25 @@
+"""The report as one JSON object: `schema_version` first, no times and no absolute paths, non-finite numbers as strings."""
+
+from __future__ import annotations
+
+import json
+
+from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.records import SCHEMA_VERSION, Report, to_dict
+from gradcheck_cli.reporting.base import Look
+
+
+def render(report: Report, look: Look) -> str:
+    """Render the whole report. ASCII only, so that no name can carry a control character to a terminal."""
+    return _dump(to_dict(report))
+
+
+def render_error(error: GradcheckError, tool_version: str) -> str:
+    """Render the absence of a verdict, so that a reader of stdout always finds one document."""
+    shown = {key: value for key, value in error.to_dict().items() if key != "trace"}
+    return _dump({"schema_version": SCHEMA_VERSION, "tool_version": tool_version, "error": shown})
+
+
+def _dump(document: object) -> str:
+    # DEL is the one control character that ASCII JSON lets through.
+    return json.dumps(document, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"

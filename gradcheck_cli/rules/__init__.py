@@ -1,0 +1,60 @@
+"""Profile → findings. One rule a file, found by its file name `gcNNN_name.py`; nothing here imports torch."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+
+from gradcheck_cli.records import Finding, Profile, Rule
+
+Check = Callable[[Profile, Mapping[str, float]], Iterator[Finding]]
+Reconsider = Callable[[Finding, Profile, Mapping[str, float]], Finding | None]
+_RULE_FILE = re.compile(r"gc\d{3}_\w+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFile:
+    """What one rule file offers: declaration, page, check, examples, and how its suspects are confirmed.
+
+    `confirm`: "none" (one look decides), "repeats" (other seeds and batches must agree), "training" (a trained copy
+    must agree as well). `unconfirmed` says what a suspect becomes that is not confirmed. `every_objective`: the
+    finding must hold under all losses together, as "no gradient arrives" must in a GAN. `reconsider` decides alone.
+    """
+
+    rule: Rule
+    page: str
+    check: Check
+    fires: tuple[Callable[[], Profile], ...]
+    clean: tuple[Callable[[], Profile], ...]
+    confirm: Literal["none", "repeats", "training"]
+    unconfirmed: Literal["note", "silent"] = "note"
+    every_objective: bool = False
+    reconsider: Reconsider | None = None
+
+
+@functools.cache
+def load_rules() -> tuple[RuleFile, ...]:
+    """Read every rule file of this package, by code."""
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if _RULE_FILE.fullmatch(m.name))
+    return tuple(_read(importlib.import_module(f"{__name__}.{name}")) for name in names)
+
+
+def _read(module: ModuleType) -> RuleFile:
+    return RuleFile(
+        rule=module.RULE,
+        page=inspect.cleandoc(module.__doc__ or ""),
+        check=module.check,
+        fires=module.FIRES,
+        clean=module.CLEAN,
+        confirm=module.CONFIRM,
+        unconfirmed=getattr(module, "UNCONFIRMED", "note"),
+        every_objective=getattr(module, "EVERY_OBJECTIVE", False),
+        reconsider=getattr(module, "reconsider", None),
+    )

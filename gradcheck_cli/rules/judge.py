@@ -1,0 +1,64 @@
+"""Profile → findings: run the selected rules, look again at suspects, keep root causes, sort."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from gradcheck_cli.records import SEVERITIES, Finding, Profile
+from gradcheck_cli.rules import RuleFile, load_rules
+from gradcheck_cli.rules.objectives import united
+from gradcheck_cli.rules.root_causes import layer_order, without_victims
+from gradcheck_cli.rules.second_look import look_again
+from gradcheck_cli.rules.selection import check_selectors, limits_of, selected, severity_of
+from gradcheck_cli.settings import Settings
+
+
+def judge(profiles: Sequence[Profile], settings: Settings) -> tuple[Finding, ...]:
+    """Return the findings of one scan, one for each root cause, gravest first, then by code and execution order.
+
+    `profiles` holds one profile for each objective. A rule that is not selected never runs. Raises E674, E675 or E678
+    for settings that name no rule, limit or severity.
+    """
+    files = load_rules()
+    check_selectors(files, settings)
+    raised = [f for file in selected(files, settings) for f in _raised(file, profiles, settings)]
+    kept = without_victims(_once(raised), {file.rule.code: file.rule for file in files})
+    orders = {layer.name: layer.order for profile in reversed(profiles) for layer in profile.layers}
+    return tuple(sorted(kept, key=lambda f: _rank(f, orders)))
+
+
+def needs_second_look(findings: Sequence[Finding]) -> bool:
+    """Say whether any finding is a suspect: it could fail a scan, and one look does not decide it."""
+    confirm = {file.rule.code: file.confirm for file in load_rules()}
+    return any(f.severity != "note" and confirm.get(f.code, "none") != "none" for f in findings)
+
+
+def _raised(file: RuleFile, profiles: Sequence[Profile], settings: Settings) -> Iterator[Finding]:
+    """Run one rule on each objective, or once on what holds under all of them, and look again at what it raises."""
+    limits, severity = limits_of(file.rule, settings), severity_of(file.rule, settings)
+    together = file.every_objective and len(profiles) > 1
+    for profile in (united(profiles),) if together else profiles:
+        objective = "" if together else profile.objective.name
+        for finding in file.check(profile, limits):
+            named = dataclasses.replace(
+                finding, name=file.rule.name, objective=objective, severity=severity or finding.severity
+            )
+            seen = look_again(named, file, profile, limits)
+            if seen is not None:
+                yield seen
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    """Keep the gravest of the findings that several objectives raise alike."""
+    best: dict[tuple[str, str, str | None], Finding] = {}
+    for finding in findings:
+        key = (finding.code, finding.layer, finding.parameter)
+        if key not in best or SEVERITIES.index(finding.severity) < SEVERITIES.index(best[key].severity):
+            best[key] = finding
+    return list(best.values())
+
+
+def _rank(finding: Finding, orders: dict[str, int]) -> tuple[int, str, float, str, str]:
+    place = layer_order(orders, finding.layer)
+    return SEVERITIES.index(finding.severity), finding.code, place, finding.layer, finding.parameter or ""

@@ -1,0 +1,103 @@
+"""Which rules run, and with which limits and severity: `--select`, `--ignore` and `[tool.gradcheck.rules.*]`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.records import SEVERITIES, Rule, Severity
+from gradcheck_cli.rules import RuleFile
+from gradcheck_cli.settings import Settings
+
+
+def selected(files: Sequence[RuleFile], settings: Settings) -> tuple[RuleFile, ...]:
+    """Keep the rules that `select` and `extend_select` name more closely than `ignore` does; a tie ignores.
+
+    A selector is ALL, a code (GC101), the beginning of a code (GC1), or a rule's name (vanishing-gradient).
+    """
+    wanted = (*settings.select, *settings.extend_select)
+    return tuple(f for f in files if _closeness(f.rule, wanted) > _closeness(f.rule, settings.ignore))
+
+
+def limits_of(rule: Rule, settings: Settings) -> dict[str, float]:
+    """Return the rule's limits by name, overridden by the settings."""
+    given = _options(rule, settings)
+    return {limit.name: float(given.get(limit.name, limit.value)) for limit in rule.limits}
+
+
+def severity_of(rule: Rule, settings: Settings) -> Severity | None:
+    """Return the severity that the settings force on every finding of the rule, None when they do not."""
+    given = _options(rule, settings).get("severity")
+    return cast(Severity, given) if given in SEVERITIES else None
+
+
+def check_selectors(files: Sequence[RuleFile], settings: Settings) -> None:
+    """Raise E678 for a selector or a rule table that names no rule, E674/E675 for an unknown limit or a bad value."""
+    rules = [f.rule for f in files]
+    known = ["ALL", *(r.code for r in rules), *(r.name for r in rules)]
+    for selector in (*settings.select, *settings.extend_select, *settings.ignore):
+        if selector.upper() != "ALL" and all(_closeness(rule, (selector,)) < 0 for rule in rules):
+            raise GradcheckError(
+                "E678",
+                f"no rule is called {selector!r}",
+                "it is no code, no beginning of a code and no rule's name",
+                _suggest(selector, known, "run `gradcheck rules` for the list"),
+            )
+    for name, options in settings.rules.items():
+        rule = next((r for r in rules if name.upper() == r.code or name.lower() == r.name), None)
+        if rule is None:
+            raise GradcheckError(
+                "E678",
+                f"no rule is called {name!r}",
+                "a table under [tool.gradcheck.rules] names one rule",
+                _suggest(name, known, "run `gradcheck rules` for the list"),
+            )
+        for key, value in options.items():
+            _check_option(rule, key, value)
+
+
+def _check_option(rule: Rule, key: str, value: Any) -> None:
+    names = [limit.name for limit in rule.limits]
+    if key == "severity":
+        if value not in SEVERITIES:
+            raise GradcheckError(
+                "E675",
+                f"{rule.code} severity is {value!r}",
+                "a severity is one of three words",
+                f"use one of {', '.join(SEVERITIES)}",
+            )
+    elif key not in names:
+        raise GradcheckError(
+            "E674",
+            f"{rule.code} has no limit {key!r}",
+            f"it has: {', '.join([*names, 'severity'])}",
+            _suggest(key, names, "use one of these"),
+        )
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise GradcheckError("E675", f"{rule.code} {key} is {value!r}", "a limit is a number", "write a plain number")
+
+
+def _options(rule: Rule, settings: Settings) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name, options in settings.rules.items():
+        if name.upper() == rule.code or name.lower() == rule.name:
+            merged.update(options)
+    return merged
+
+
+def _closeness(rule: Rule, selectors: Iterable[str]) -> int:
+    """Return how closely the selectors name the rule: -1 not at all, 0 by ALL, else how much of the code they fix."""
+    best = -1
+    for selector in selectors:
+        if selector.upper() == "ALL":
+            best = max(best, 0)
+        elif selector.lower() == rule.name or (selector and rule.code.startswith(selector.upper())):
+            best = max(best, len(rule.code) if selector.lower() == rule.name else len(selector))
+    return best
+
+
+def _suggest(word: str, known: Sequence[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else otherwise

@@ -1,0 +1,53 @@
+"""A small CNN fed with raw pixels from 0 to 255: somebody forgot to divide by 255 and to subtract the mean."""
+# gradcheck-expect: GC601
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+
+class RawImages(Dataset):
+    def __init__(self, size: int = 64) -> None:
+        self.images = torch.randint(0, 256, (size, 3, 16, 16), dtype=torch.uint8)
+        self.labels = torch.randint(0, 10, (size,))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int):
+        return self.images[i].float(), self.labels[i]
+
+
+class SmallCNN(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(32 * 4 * 4, 10))
+
+    def forward(self, x):
+        return self.classifier(self.features(x))
+
+
+net = SmallCNN()
+criterion = nn.CrossEntropyLoss()
+train_loader = DataLoader(RawImages(), batch_size=16)
+
+
+def train(epochs=5):
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(epochs):
+        for images, labels in train_loader:
+            optimizer.zero_grad()
+            criterion(net(images), labels).backward()
+            optimizer.step()
+
+
+if __name__ == "__main__":
+    train()

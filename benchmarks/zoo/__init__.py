@@ -1,0 +1,1 @@
+"""Networks whose verdict is known: healthy ones at their own initialisation, sick ones from generator families."""

@@ -152,7 +152,7 @@ class Segment:
     """What happens to the gradient between two neighbouring points of a spine.
 
     `layer` is what produced the loss-side point, so the gain is its doing. `bypassed` says that the segment is a region with
-    parallel paths (a residual block); `gates` names parameters inside it that multiply a branch.
+    parallel paths (a residual block).
     """
 
     layer: str
@@ -161,7 +161,6 @@ class Segment:
     call: int
     log10_gain: float
     bypassed: bool = False
-    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,9 +213,9 @@ class InputProfile:
     stats: TensorStats
     std: float
     floating: bool
-    requires_gradient_path: bool = True  # the loss changes when it changes
     feature_scale_ratio: float | None = None  # largest over median RMS of its features (last or channel dimension)
     largest_feature: int | None = None
+    sample_variation: float | None = None  # as LayerProfile.sample_variation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,293 @@
+"""Observe one forward and backward pass without touching a tensor that the model can see.
+
+Global forward hooks leave every hook dictionary of the model alone and also see TorchScript modules and modules that are not
+registered anywhere. For each differentiable tensor in a module's output `get_gradient_edge` names the autograd node and output
+number that produced it; a pre-hook on that node reads the gradient. Nothing becomes a view, so in-place operations keep working
+(full backward hooks break on them), and nothing is kept but numbers. Operations without a module are found by walking the graph
+from the loss; a node belongs to the innermost module call whose interval of sequence numbers holds it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from gradcheck_cli.probing.graph import Graph, Node
+from gradcheck_cli.probing.statistics import Summary, summarise
+from gradcheck_cli.probing.tensors import tensors_in
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call of one module. `first` and `last` bound the sequence numbers of the autograd nodes made inside it."""
+
+    name: str
+    module: nn.Module
+    index: int
+    order: int
+    thread: int
+    parent: Call | None
+    first: int
+    last: int | None = None
+    recompute: bool = False  # inside a backward pass: activation checkpointing runs the forward again
+    in_transform: bool = False  # its outputs are wrapped by a function transform (vmap, grad): no edge to watch
+
+
+@dataclass(slots=True, eq=False)
+class Tap:
+    """One measured tensor: output `number` of an autograd node, and the calls that return it, innermost first."""
+
+    node: Node
+    number: int
+    calls: list[tuple[Call, int]]
+    gradient: Summary | None = None
+
+
+def in_backward() -> bool:
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
+class Capture:
+    """Context manager around one forward and backward pass.
+
+    `on_output(call, output)` sees each call's output during the forward pass, under no_grad; it must keep numbers only.
+    Gradients are recorded only inside `measuring()`, so a backward pass inside the user's forward does not count.
+    A failure in our own hooks never reaches the user's code: the first one is kept in `failure`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        on_output: Callable[[Call, tuple[Any, ...], dict[str, Any], Any], None] | None = None,
+        reduce: Callable[[Tensor], Summary] = summarise,
+    ) -> None:
+        self.model, self.reduce, self.on_output = model, reduce, on_output
+        self.names = module_names(model)
+        self.calls: list[Call] = []
+        self.taps: dict[tuple[Node, int], Tap] = {}
+        self.op_gradients: dict[Node, Summary] = {}
+        self.failure: Exception | None = None
+        self._hooked: dict[Node, list[Tap]] = {}
+        self._handles: list[Any] = []
+        self._counts: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
+        self._stack = threading.local()
+        self._recording = False
+        self._foreign: list[nn.Module] = []  # unregistered modules, kept alive so that their ids stay unique
+        self._context = contextlib.ExitStack()
+
+    def __enter__(self) -> Capture:
+        if "torch._dynamo" in sys.modules:  # compiled regions run eagerly for now, so that inner modules are called
+            self._context.enter_context(torch.compiler.set_stance("force_eager"))
+        self._context.enter_context(torch.jit.optimized_execution(False))  # type: ignore[no-untyped-call]
+        self._handles.append(register_module_forward_pre_hook(self._before))
+        self._handles.append(register_module_forward_hook(self._after, with_kwargs=True, always_call=True))
+        for module in self.model.modules():
+            if getattr(module, "_forward_hooks", None):  # the user's own hook may replace the output: look after it
+                self._handles.append(module.register_forward_hook(self._late))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._context.close()
+
+    @contextlib.contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Record gradients; wrap our own backward pass in it."""
+        self._recording = True
+        try:
+            yield
+        finally:
+            self._recording = False
+
+    def release(self) -> None:
+        """Drop all autograd nodes, last output first; the caller has dropped loss and outputs."""
+        self.op_gradients.clear()
+        self.taps.clear()
+        while self._hooked:
+            self._hooked.popitem()
+
+    def frame(self) -> Call | None:
+        """The innermost module call that has not returned: where an exception came from."""
+        frames = self._frames()
+        return frames[-1] if frames else None
+
+    def _frames(self) -> list[Call]:
+        if not hasattr(self._stack, "frames"):
+            self._stack.frames = []
+        frames: list[Call] = self._stack.frames
+        return frames
+
+    def _before(self, module: nn.Module, args: Any) -> None:
+        frames, recompute = self._frames(), in_backward()
+        name = self.names.get(id(module))
+        if name is None:
+            if not frames and not recompute and threading.current_thread() is threading.main_thread():
+                return  # another model of the same process: a loss module, a metric
+            self._foreign.append(module)
+            name = self.names[id(module)] = f"<unregistered {type(module).__name__} {len(self._foreign)}>"
+        counter = self._counts[recompute]
+        call = Call(
+            name=name,
+            module=module,
+            index=counter[name],
+            order=len(self.calls),
+            thread=threading.get_ident(),
+            parent=frames[-1] if frames else None,
+            first=torch.autograd._get_sequence_nr(),
+            recompute=recompute,
+        )
+        counter[name] += 1
+        frames.append(call)
+        self.calls.append(call)
+
+    def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if id(module) not in self.names:
+            return
+        frames = self._frames()
+        # Frames above this module's own are calls that ended by an exception someone caught: a checkpoint's early stop.
+        while frames:
+            call = frames.pop()
+            call.last = torch.autograd._get_sequence_nr()
+            if call.module is module:
+                self._guarded(self._watch, call, args, kwargs, output, not module._forward_hooks)
+                break
+
+    def _late(self, module: nn.Module, args: Any, output: Any) -> None:
+        call = next((c for c in reversed(self.calls) if c.module is module), None)
+        if call is not None:
+            self._guarded(self._watch_output, call, output)
+
+    def _guarded(self, action: Callable[..., None], *args: Any) -> None:
+        try:
+            action(*args)
+        except Exception as error:
+            self.failure = self.failure or error
+
+    def _watch(self, call: Call, args: Any, kwargs: Any, output: Any, own: bool) -> None:
+        if own:
+            self._watch_output(call, output)
+        if self.on_output is not None:
+            with torch.no_grad():
+                self.on_output(call, args, kwargs, output)
+
+    def _watch_output(self, call: Call, output: Any) -> None:
+        for leaf, tensor in enumerate((output,) if isinstance(output, Tensor) else tensors_in(output)):
+            if not tensor.requires_grad:
+                continue
+            if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+                call.in_transform = True
+                continue
+            edge = get_gradient_edge(tensor)
+            tap = self.taps.get((edge.node, edge.output_nr))
+            if tap is not None:  # a container that returns its last child's tensor
+                tap.calls.append((call, leaf))
+                continue
+            tap = self.taps[edge.node, edge.output_nr] = Tap(edge.node, edge.output_nr, [(call, leaf)])
+            taps = self._hooked.get(edge.node)
+            if taps is None:
+                taps = self._hooked[edge.node] = []
+                self._handles.append(edge.node.register_prehook(self._reader(taps)))
+            taps.append(tap)
+
+    def _reader(self, taps: list[Tap]) -> Callable[[tuple[Tensor | None, ...]], None]:
+        def read(gradients: tuple[Tensor | None, ...]) -> None:
+            if not self._recording:
+                return
+            try:
+                with torch.no_grad():
+                    for tap in taps:
+                        gradient = gradients[tap.number] if tap.number < len(gradients) else None
+                        if gradient is None:  # an unused sibling of a chunk or split
+                            continue
+                        summary = self.reduce(gradient)
+                        if tap.gradient is None:
+                            tap.gradient = summary
+                        else:
+                            tap.gradient.add(summary)
+            except Exception as error:
+                self.failure = self.failure or error
+
+        return read
+
+    def watch_operation(self, node: Node, reduce: Callable[[Tensor], Summary]) -> None:
+        """Measure the gradient that flows into an operation that is no module's output."""
+
+        def read(gradients: tuple[Tensor | None, ...]) -> None:
+            if not self._recording:
+                return
+            try:
+                with torch.no_grad():
+                    for gradient in gradients:
+                        if gradient is not None:
+                            summary = reduce(gradient)
+                            if node in self.op_gradients:
+                                self.op_gradients[node].add(summary)
+                            else:
+                                self.op_gradients[node] = summary
+            except Exception as error:
+                self.failure = self.failure or error
+
+        self._handles.append(node.register_prehook(read))
+
+
+def module_names(model: nn.Module) -> dict[int, str]:
+    """id → name of every registered module, and of modules kept in plain lists, tuples or dicts of a registered one."""
+    names: dict[int, str] = {}
+    for name, module in model.named_modules():
+        names.setdefault(id(module), name.replace("_orig_mod.", "").removesuffix("_orig_mod").removesuffix("."))
+    for name, module in list(model.named_modules()):
+        for key, value in vars(module).items():
+            if key in ("_modules", "_parameters", "_buffers") or not isinstance(value, (list, tuple, dict)):
+                continue
+            for index, item in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(item, nn.Module) and id(item) not in names:
+                    prefix = f"{name}.{key}[{index}]" if name else f"{key}[{index}]"
+                    for inner, child in item.named_modules():
+                        names.setdefault(id(child), f"{prefix}.{inner}" if inner else prefix)
+    return names
+
+
+@dataclass(slots=True)
+class Ownership:
+    """Which module call made an autograd node, by intervals of sequence numbers on the main thread."""
+
+    calls: list[Call]
+    starts: list[int] = field(init=False)
+    end: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        thread = threading.get_ident()
+        self.calls = [c for c in self.calls if c.thread == thread and c.last is not None and not c.recompute]
+        self.starts = [c.first for c in self.calls]
+        self.end = max((c.last or 0 for c in self.calls), default=0)
+
+    def owner(self, node: Node) -> Call | None:
+        """The innermost call that made the node; None for the loss function's own operations."""
+        number = node._sequence_nr()
+        at = bisect.bisect_right(self.starts, number) - 1
+        call = self.calls[at] if at >= 0 else None
+        while call is not None and not call.first <= number < (call.last or 0):
+            call = call.parent
+        return call
+
+    def inside(self, node: Node) -> bool:
+        """True if the node was made before the last module call ended: it belongs to the model, not to the loss."""
+        return bool(node._sequence_nr() < self.end)
+
+
+def graph_of(*tensors: Tensor) -> Graph:
+    return Graph([get_gradient_edge(t).node for t in tensors if t.requires_grad])

@@ -1,0 +1,126 @@
+"""What the forward pass shows of each module call, reduced to numbers while it runs."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradcheck_cli.probing.capture import Call
+from gradcheck_cli.probing.kinds import activation_of, role_of
+from gradcheck_cli.probing.statistics import Summary, summarise
+from gradcheck_cli.probing.tensors import tensors_in
+from gradcheck_cli.probing.units import unit_facts
+from gradcheck_cli.records import UnitFacts
+
+_VARIATION_COLUMNS = 256  # features looked at for the variation between samples
+_CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
+
+
+@dataclass(slots=True)
+class LayerForward:
+    """The forward facts of one layer, its calls combined."""
+
+    output: Summary | None = None
+    units: UnitFacts | None = None
+    variation: float | None = None
+    facts: dict[str, float | str] = field(default_factory=dict)
+
+
+class ForwardObserver:
+    """Collect forward facts per layer name; hand `see` to a Capture.
+
+    `inputs` keeps the first call's input of each fused recurrent layer, for the gradient through time (a few sequences only).
+    """
+
+    def __init__(self, batch_size: int, sequences: int = 4) -> None:
+        self.batch_size, self.sequences = batch_size, sequences
+        self.layers: dict[str, LayerForward] = {}
+        self.finite: list[tuple[Call, bool, float]] = []  # (call, output is finite, abs-max), in order of return
+        self.inputs: dict[str, tuple[nn.RNNBase, Any, tuple[Any, ...]]] = {}
+        self._last: tuple[weakref.ref[Tensor], Summary] | None = None
+        self._channels_first = False  # the latest layer with parameters keeps its units in dimension 1
+
+    def see(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        if call.recompute:
+            return
+        module = call.module
+        if isinstance(module, _CHANNELS_FIRST):
+            self._channels_first = True
+        elif isinstance(module, nn.Linear | nn.LayerNorm | nn.RNNBase | nn.Embedding):
+            self._channels_first = False
+        tensor = output if isinstance(output, Tensor) else next((t for t in tensors_in(output) if t.is_floating_point()), None)
+        if tensor is None or not (tensor.is_floating_point() or tensor.is_complex()) or _opaque(tensor):
+            return
+        layer = self.layers.get(call.name)
+        if layer is None:
+            layer = self.layers[call.name] = LayerForward(facts=_facts(module, tensor))
+        if self._last is not None and self._last[0]() is tensor:
+            summary = self._last[1]  # a container handing on its last child's output
+        else:
+            summary = summarise(tensor, histogram=False)
+            self._last = (weakref.ref(tensor), summary)
+            self.finite.append((call, summary.nonfinite == 0, summary.abs_max))
+        if layer.output is None:
+            layer.output = Summary()
+        layer.output.add(summary)
+        if call.index == 0:
+            layer.variation = variation_between_samples(tensor, self.batch_size)
+            kind = activation_of(module)
+            if kind is not None and kind not in ("softmax", "log_softmax", "glu"):
+                layer.units = unit_facts(kind, tensor, self.unit_dim(tensor))
+        if isinstance(module, nn.RNNBase) and call.name not in self.inputs and args:
+            self.inputs[call.name] = (module, *_first_sequences(module, args, self.sequences))
+
+    def unit_dim(self, tensor: Tensor) -> int:
+        return 1 if self._channels_first and tensor.ndim > 2 else tensor.ndim - 1
+
+
+def variation_between_samples(tensor: Tensor, batch_size: int) -> float | None:
+    """RMS over the batch of (x - batch mean) / RMS of x for x [N, ...], in [0, 1]; None without a batch dimension or below 2 samples.
+
+    0 when all samples give the same output, near 1 when their mean is zero.
+    """
+    if batch_size < 2 or tensor.ndim < 2 or tensor.shape[0] != batch_size or not tensor.is_floating_point() or _opaque(tensor):
+        return None
+    columns = tensor.detach().reshape(batch_size, -1)
+    columns = columns[:, :: max(1, columns.shape[1] // _VARIATION_COLUMNS)][:64].float()
+    size = columns.norm().item()
+    if not 0.0 < size < math.inf:
+        return None
+    return (columns - columns.mean(0)).norm().item() / size
+
+
+def _opaque(tensor: Tensor) -> bool:
+    return tensor.layout is not torch.strided or tensor.is_nested or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def _facts(module: nn.Module, output: Tensor) -> dict[str, float | str]:
+    """The options of a layer that rules read."""
+    facts: dict[str, float | str] = {}
+    for name in ("eps", "p", "num_features", "in_features", "out_features", "hidden_size", "num_layers", "negative_slope", "groups"):
+        value = getattr(module, name, None)
+        if isinstance(value, int | float):
+            facts[name] = float(value)
+    if role_of(module) == "norm" and isinstance(module, nn.modules.batchnorm._NormBase) and output.ndim > 1:
+        per_sample = output[0, 0].numel() if isinstance(module, nn.modules.instancenorm._InstanceNorm) else output[:, 0].numel()
+        facts["values_per_channel"] = float(per_sample)
+    return facts
+
+
+def _first_sequences(module: nn.RNNBase, args: tuple[Any, ...], count: int) -> tuple[Any, tuple[Any, ...]]:
+    """Detached copies of the first few sequences of a fused recurrent layer's input and of its initial state."""
+    x = args[0]
+    if isinstance(x, nn.utils.rnn.PackedSequence):
+        x, lengths = nn.utils.rnn.pad_packed_sequence(x, batch_first=module.batch_first)
+        dim = 0 if module.batch_first else 1
+        longest = int(lengths.max())
+        keep = (lengths == longest).nonzero().flatten()[:count]
+        return x.detach().index_select(dim, keep.to(x.device)).clone(), ()
+    if x.ndim == 3:
+        x = x[:count] if module.batch_first else x[:, :count]
+    return x.detach().clone(), ()

@@ -1,0 +1,188 @@
+"""Turn captured calls, taps and operations into LayerProfiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from gradcheck_cli.probing.capture import Call, Capture
+from gradcheck_cli.probing.forward import ForwardObserver, LayerForward
+from gradcheck_cli.probing.graph import Graph, Node
+from gradcheck_cli.probing.kinds import node_name, role_of
+from gradcheck_cli.probing.spine import Operation, SpinePlan
+from gradcheck_cli.probing.statistics import Summary, summarise
+from gradcheck_cli.probing.units import unit_facts
+from gradcheck_cli.records import LayerProfile, SourceSite, State
+
+_NEEDS_INPUT = {"hardsigmoid", "erf"}  # the derivative cannot be read off the output alone
+
+
+def functional_facts(plan: SpinePlan, graph: Graph) -> dict[Node, LayerForward]:
+    """Forward facts of functional activations, from what their autograd nodes saved; to be called before the backward pass.
+
+    A saved tensor that was edited in place, or that a checkpoint would have to recompute, is passed over.
+    """
+    facts = {}
+    for node, operation in plan.operations.items():
+        if operation.role != "activation" or operation.kind in ("softmax", "log_softmax", "glu"):
+            continue
+        try:
+            result, before = getattr(node, "_saved_result", None), getattr(node, "_saved_self", None)
+        except RuntimeError:
+            continue
+        if result is None and operation.kind == "relu" and before is not None:
+            result = before.clamp_min(0)  # clamp(min=0) is the user's relu
+        forward = LayerForward()
+        if isinstance(result, Tensor):
+            forward.output = summarise(result, histogram=False)
+            forward.units = unit_facts(operation.kind, result, _unit_dim(node, graph, result), before=before)
+        elif isinstance(before, Tensor) and operation.kind in _NEEDS_INPUT | {"hardtanh", "relu6"}:
+            low, high = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0), "hardsigmoid": (-3.0, 3.0)}.get(operation.kind, (-10.0, 10.0))
+            clipped = before.clamp(low, high)
+            forward.units = unit_facts(operation.kind, clipped, _unit_dim(node, graph, before), before=before)
+        facts[node] = forward
+    return facts
+
+
+def _unit_dim(node: Node, graph: Graph, tensor: Tensor) -> int:
+    """1 if the values come from a convolution or a batch norm, else the last dimension."""
+    if tensor.ndim <= 2:
+        return tensor.ndim - 1
+    for _ in range(8):
+        following = graph.successors.get(node, ())
+        node = next((n for n in following if "accumulategrad" not in node_name(n)), None)
+        if node is None:
+            break
+        name = node_name(node)
+        if "convolution" in name or "batchnorm" in name or "batch_norm" in name or "groupnorm" in name:
+            return 1
+        if name in ("addmm", "mm", "bmm", "nativelayernorm"):
+            break
+    return tensor.ndim - 1
+
+
+def build_layers(
+    model: nn.Module,
+    capture: Capture,
+    observer: ForwardObserver,
+    plan: SpinePlan,
+    functional: Mapping[Node, LayerForward],
+    sites: Mapping[str, SourceSite],
+) -> tuple[LayerProfile, ...]:
+    """One LayerProfile a module and a functional activation, in execution order; uncalled modules come last."""
+    rows: list[tuple[tuple[int, int], dict[str, Any]]] = []
+    gradients = _gradients(capture)
+    by_name: dict[str, list[Call]] = {}
+    for call in capture.calls:
+        by_name.setdefault(call.name, []).append(call)
+    for name, calls in by_name.items():
+        first = next((c for c in calls if not c.recompute), calls[0])
+        counted = [c for c in calls if not c.recompute] or calls
+        rows.append(((first.last or 0, first.order), _module_row(name, first.module, counted, gradients.get(name), observer, sites)))
+    for node, forward in functional.items():
+        operation = plan.operations[node]
+        rows.append(((node._sequence_nr(), 0), _operation_row(operation, capture.op_gradients.get(node), forward, sites)))
+    rows.sort(key=lambda row: row[0])
+    for module in model.modules():
+        name = capture.names[id(module)]
+        if name not in by_name:
+            by_name[name] = []
+            rows.append(((0, 0), _module_row(name, module, [], None, observer, sites)))
+    aliases = _aliases(model)
+    merged: dict[str, LayerProfile] = {}
+    for _, fields in rows:
+        if fields["name"] in merged:  # a functional operation of a module that is called several times
+            merged[fields["name"]] = _join(merged[fields["name"]], fields)
+        else:
+            merged[fields["name"]] = LayerProfile(order=len(merged), aliases=aliases.get(fields["name"], ()), **fields)
+    return tuple(merged.values())
+
+
+def _gradients(capture: Capture) -> dict[str, Summary]:
+    """The gradient of each layer's output, calls and leaves combined."""
+    combined: dict[str, Summary] = {}
+    for tap in capture.taps.values():
+        if tap.gradient is None:
+            continue
+        for name in dict.fromkeys(call.name for call, _ in tap.calls):
+            combined.setdefault(name, Summary()).add(tap.gradient)
+    return combined
+
+
+def _module_row(
+    name: str,
+    module: nn.Module,
+    calls: list[Call],
+    gradient: Summary | None,
+    observer: ForwardObserver,
+    sites: Mapping[str, SourceSite],
+) -> dict[str, Any]:
+    forward = observer.layers.get(name, LayerForward())
+    parameters = list(module.named_parameters(recurse=False))
+    return {
+        "name": name,
+        "kind": type(module).__name__,
+        "role": role_of(module),
+        "calls": len(calls),
+        "state": _state(module, calls, gradient),
+        "leaf": not any(True for _ in module.children()),
+        "site": sites.get(name),
+        "output": forward.output.to_stats() if forward.output else None,
+        "gradient": gradient.to_stats() if gradient else None,
+        "parameters": tuple(f"{name}.{p}" if name else p for p, _ in parameters),
+        "units": forward.units,
+        "sample_variation": forward.variation,
+        "mode": "train" if module.training else "eval",
+        "facts": forward.facts,
+    }
+
+
+def _state(module: nn.Module, calls: list[Call], gradient: Summary | None) -> State:
+    if gradient is not None:
+        return "measured"
+    if not calls:
+        return "uncalled"
+    parameters = list(module.parameters())
+    return "frozen" if parameters and not any(p.requires_grad for p in parameters) else "unreached"
+
+
+def _operation_row(
+    operation: Operation, gradient: Summary | None, forward: LayerForward, sites: Mapping[str, SourceSite]
+) -> dict[str, Any]:
+    owner = operation.owner.name if operation.owner else ""
+    site = sites.get(owner)
+    return {
+        "name": operation.name,
+        "kind": operation.kind,
+        "role": operation.role,
+        "calls": 1,
+        "state": "measured" if gradient is not None else "unreached",
+        "leaf": True,
+        "functional": True,
+        "parent": owner,
+        "site": None if site is None else SourceSite(file=site.file, line=site.line, exact=False),
+        "output": forward.output.to_stats() if forward.output else None,
+        "gradient": gradient.to_stats() if gradient else None,
+        "units": forward.units,
+    }
+
+
+def _join(layer: LayerProfile, fields: dict[str, Any]) -> LayerProfile:
+    """Count a further call of the same functional operation; the figures of the first call stay."""
+    values = {name: getattr(layer, name) for name in LayerProfile.__dataclass_fields__}
+    values["calls"] += fields["calls"]
+    return LayerProfile(**values)
+
+
+def _aliases(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Further names of modules that are registered more than once."""
+    first: dict[int, str] = {}
+    more: dict[str, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if id(module) in first:
+            more.setdefault(first[id(module)], []).append(name)
+        else:
+            first[id(module)] = name
+    return {name: tuple(names) for name, names in more.items()}

@@ -1,0 +1,66 @@
+"""Linear layers that follow each other with nothing non-linear between them."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from gradcheck_cli.probing.capture import Capture
+from gradcheck_cli.probing.graph import Graph, Node
+from gradcheck_cli.probing.kinds import PASS_NODES, node_name
+from gradcheck_cli.records import LinearPair
+
+_NEUTRAL = (PASS_NODES - {"expand"}) | {"nativedropout"}
+
+
+def find_linear_pairs(graph: Graph, capture: Capture, on_spine: set[Node]) -> tuple[LinearPair, ...]:
+    """Pairs of ungrouped linear or convolution layers on the spine whose composition is one linear layer.
+
+    Between them may stand only views and dropout, and the first one's output must feed nothing else.
+    """
+    layers: dict[Node, tuple[str, nn.Module]] = {}
+    for tap in capture.taps.values():
+        module = tap.calls[0][0].module
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and getattr(module, "groups", 1) == 1:
+            layers[tap.node] = (tap.calls[0][0].name, module)
+    pairs = {}
+    for node, (name, module) in layers.items():
+        if node not in on_spine:
+            continue
+        earlier = _only_linear_input(node, graph, layers)
+        if earlier is None or earlier[1] is module:
+            continue
+        first, before = earlier
+        pairs[first, name] = LinearPair(first=first, second=name, widths=(_width(before)[0], _width(before)[1], _width(module)[1]))
+    return tuple(pairs.values())
+
+
+def _only_linear_input(node: Node, graph: Graph, layers: dict[Node, tuple[str, nn.Module]]) -> tuple[str, nn.Module] | None:
+    """The linear layer whose output is this one's input, through neutral nodes that feed nothing else."""
+    inputs = [n for n in graph.successors.get(node, ()) if not _from_parameter(n, graph)]
+    while len(inputs) == 1 and len(graph.predecessors[inputs[0]]) == 1:
+        node = inputs[0]
+        if node in layers:
+            return layers[node]
+        # the view that a Linear puts around its matrix product when the input has more than two dimensions
+        if node_name(node) not in _NEUTRAL and node_name(node) not in ("addmm", "mm"):
+            return None
+        inputs = [n for n in graph.successors.get(node, ()) if not _from_parameter(n, graph)]
+    return None
+
+
+def _from_parameter(node: Node, graph: Graph) -> bool:
+    """True for the weight or bias side of a product: a parameter behind nothing but views."""
+    while True:
+        if "accumulategrad" in node_name(node):
+            return True
+        following = graph.successors.get(node, ())
+        if node_name(node) not in PASS_NODES or len(following) != 1:
+            return False
+        node = following[0]
+
+
+def _width(module: nn.Module) -> tuple[int, int]:
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    assert isinstance(module, nn.modules.conv._ConvNd)
+    return module.in_channels, module.out_channels

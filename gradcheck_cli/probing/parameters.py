@@ -1,0 +1,158 @@
+"""Turn parameters and their gradients into ParameterProfiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gradcheck_cli.loading.base import OptimizerSpec
+from gradcheck_cli.probing.kinds import role_of
+from gradcheck_cli.probing.statistics import as_dense, summarise
+from gradcheck_cli.records import ParameterProfile, SourceSite, State
+
+ParameterRole = Literal["weight", "bias", "scale", "embedding", "recurrent", "other"]
+# A bias gradient is a sum over samples and positions. Where it is this much smaller than the L2 norm of what is summed, the terms
+# cancel to rounding noise: a bias before BatchNorm, a key bias of attention. float32 keeps about 1e-7.
+_CANCELLED = 3e-6
+
+
+def build_parameters(
+    model: nn.Module,
+    reached: set[int],
+    output_gradient: Mapping[str, float],
+    optimizer: OptimizerSpec | None,
+    sites: Mapping[str, SourceSite],
+    *,
+    exact: bool,
+) -> tuple[ParameterProfile, ...]:
+    """Read every parameter and its `.grad` after the backward pass; tied parameters once, with their aliases.
+
+    `reached` holds ids of parameters whose AccumulateGrad node the loss reaches, `output_gradient` the gradient's L2 per layer.
+    """
+    owners = {id(p): (name, module) for name, module in model.named_modules() for p in module.parameters(recurse=False)}
+    names: dict[int, list[str]] = {}
+    unique: dict[int, nn.Parameter] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name.replace("_orig_mod.", ""))
+        unique[id(parameter)] = parameter
+    profiles = []
+    for key, parameter in unique.items():
+        layer, module = owners[key]
+        layer = layer.replace("_orig_mod.", "")
+        name, *aliases = names[key]
+        role = _role(name, parameter, module)
+        value = summarise(parameter, histogram=False)
+        gradient = parameter.grad
+        summary = None if gradient is None else summarise(gradient, exact=exact)
+        fan_in, fan_out = _fans(parameter, module)
+        noise = None
+        if role == "bias" and summary is not None and 0 < summary.l2 < _CANCELLED * output_gradient.get(layer, 0.0):
+            noise = "its terms cancel, as those of a bias before a normalisation or of an attention key do"
+        profiles.append(
+            ParameterProfile(
+                name=name,
+                aliases=tuple(aliases),
+                layer=layer,
+                layer_kind=type(module).__name__,
+                role=role,
+                state=_state(parameter, key in reached, summary is not None),
+                value=value.to_stats(),
+                gradient=None if summary is None else summary.to_stats(),
+                gradient_l1=None if gradient is None else _l1(gradient),
+                fan_in=fan_in,
+                fan_out=fan_out,
+                constant=_constant(parameter),
+                identical_units=_identical(parameter),
+                noise=noise,
+                update_ratio=None if gradient is None else _update_ratio(gradient, parameter, value.l2, optimizer),
+                touched_fraction=_touched(gradient) if role == "embedding" and gradient is not None else None,
+                site=sites.get(layer),
+            )
+        )
+    return tuple(profiles)
+
+
+def _state(parameter: nn.Parameter, reached: bool, measured: bool) -> State:
+    if not parameter.requires_grad:
+        return "frozen"
+    return "measured" if measured or reached else "unreached"
+
+
+def _role(name: str, parameter: Tensor, module: nn.Module) -> ParameterRole:
+    last = name.rsplit(".", 1)[-1]
+    kind = role_of(module)
+    if kind == "embedding":
+        return "embedding"
+    if "bias" in last or (kind == "linear" and parameter.ndim == 1 and last in ("b", "beta")):
+        return "bias"
+    if kind == "recurrent" and parameter.ndim > 1:
+        return "recurrent" if "hh" in last else "weight"
+    if parameter.ndim <= 1 or kind == "norm":
+        return "scale"
+    return "weight" if parameter.squeeze().ndim > 1 or kind == "linear" else "scale"
+
+
+def _fans(parameter: Tensor, module: nn.Module) -> tuple[int | None, int | None]:
+    """(fan_in, fan_out) as torch.nn.init defines them; transposed for layers that store [in, out]."""
+    if parameter.ndim < 2 or isinstance(parameter, nn.parameter.UninitializedParameter):
+        return None, None
+    field = math.prod(parameter.shape[2:])
+    out, into = parameter.shape[0] * field, parameter.shape[1] * field
+    transposed = isinstance(module, nn.modules.conv._ConvTransposeNd) or type(module).__name__ == "Conv1D"
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        groups = module.groups
+        return parameter.shape[0] * field // groups, parameter.shape[1] * field
+    return (out, into) if transposed else (into, out)
+
+
+def _constant(parameter: Tensor) -> bool:
+    dense = as_dense(parameter)
+    if dense is None or dense.numel() < 2:
+        return False
+    flat = dense.reshape(-1)
+    return bool((flat[:8] == flat[0]).all()) and bool((flat == flat[0]).all())
+
+
+def _identical(parameter: Tensor) -> bool:
+    dense = as_dense(parameter)
+    if dense is None or dense.ndim < 2 or dense.shape[0] < 2:
+        return False
+    return bool(torch.equal(dense[0], dense[1])) and bool((dense == dense[:1]).all())
+
+
+def _l1(gradient: Tensor) -> float:
+    dense = as_dense(gradient)
+    return math.nan if dense is None else float(torch.linalg.vector_norm(dense.reshape(-1), 1).item())
+
+
+def _touched(gradient: Tensor) -> float | None:
+    if gradient.is_sparse:
+        return gradient.coalesce().indices().shape[1] / gradient.shape[0]
+    if gradient.ndim < 2:
+        return None
+    return (gradient != 0).any(-1).float().mean().item()
+
+
+def _update_ratio(gradient: Tensor, parameter: Tensor, value_l2: float, optimizer: OptimizerSpec | None) -> float | None:
+    """L2 of the optimizer's first update over L2 of the value; None without an optimizer or for an all-zero value.
+
+    SGD moves by lr·g, sign-normalised optimizers (Adam and its kin, RMSprop, Adagrad on their first step) by lr·g/(|g|+eps).
+    """
+    dense = as_dense(gradient)
+    if optimizer is None or dense is None or value_l2 == 0.0:
+        return None
+    name, options = optimizer.name.lower(), optimizer.options
+    if name in ("sgd", "asgd"):
+        step = optimizer.lr * float(torch.linalg.vector_norm(dense, dtype=torch.float64).item())
+    elif any(word in name for word in ("adam", "rmsprop", "adagrad", "lion", "adafactor")):
+        eps = options.get("eps", 1e-8)
+        scale = 1 / math.sqrt(1 - options.get("alpha", 0.99)) if "rmsprop" in name else 1.0
+        size = dense.reshape(-1).double() if dense.numel() < 1 << 20 else dense.reshape(-1)
+        step = optimizer.lr * scale * float(torch.linalg.vector_norm(size / (size.abs() + eps)).item())
+    else:
+        return None
+    return step / value_l2

@@ -1,0 +1,155 @@
+"""Gradient through time: of fused recurrent layers, and of layers that a hand-written loop calls step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
+
+from gradcheck_cli.probing.capture import Capture, Tap
+from gradcheck_cli.probing.graph import Graph, Node
+from gradcheck_cli.records import SourceSite, TimeProfile
+
+MIN_STEPS = 8  # shorter sequences are depth, not time
+_MAX_LOOPS = 4
+_FLOOR = 1e-300
+
+
+def fused_times(
+    inputs: Mapping[str, tuple[nn.RNNBase, Any, tuple[Any, ...]]], sites: Mapping[str, SourceSite], seed: int
+) -> tuple[TimeProfile, ...]:
+    """For each nn.RNN, nn.LSTM or nn.GRU: the gradient of its last step's output with respect to its input sequence.
+
+    The layer runs alone, on the first few sequences of its real input; a random projection of the last step is the loss. A
+    bidirectional layer is measured in both directions. `RuntimeError`s of the layer itself pass through.
+    """
+    found = []
+    for name, (module, sequence, _) in inputs.items():
+        dim = 1 if module.batch_first else 0
+        x = sequence if sequence.ndim == 3 else sequence.unsqueeze(1 - dim)
+        steps = x.shape[dim]
+        if steps < MIN_STEPS:
+            continue
+        directions = ("forward", "backward") if module.bidirectional else ("forward",)
+        for direction in directions:
+            l2 = _one_direction(module, x.detach(), dim, direction, seed)
+            found.append(_profile(name, type(module).__name__, l2, sites, direction, isinstance(module, nn.LSTM | nn.GRU), False))
+    return tuple(found)
+
+
+def _one_direction(module: nn.RNNBase, x: Tensor, dim: int, direction: str, seed: int) -> list[float]:
+    """L2 of the gradient at each input step, from the step where the direction ends backward."""
+    x = x.clone().requires_grad_(True)
+    with torch.enable_grad():
+        output = module(x)[0]
+        width = output.shape[-1] // (2 if module.bidirectional else 1)
+        last = output.select(dim, -1)[..., :width] if direction == "forward" else output.select(dim, 0)[..., width:]
+        weights = torch.randn(last.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
+        (gradient,) = torch.autograd.grad((last * weights.to(last)).sum(), x)
+    per_step: list[float] = gradient.double().movedim(dim, 0).reshape(x.shape[dim], -1).norm(dim=1).tolist()
+    return per_step[::-1] if direction == "forward" else per_step
+
+
+def loop_times(capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], seed: int) -> tuple[TimeProfile, ...]:
+    """For each layer that is called one step after another: the gradient of its last call's output with respect to all its calls'.
+
+    To be run before the main backward pass, with the graph kept; `.grad` fields are not touched. Layers whose calls do not depend
+    on each other (the same head applied to every element) are left out.
+    """
+    calls: dict[str, list[Tap]] = {}
+    for tap in capture.taps.values():
+        call = tap.calls[0][0]
+        if not call.recompute and tap.node in graph.position:
+            calls.setdefault(call.name, []).append(tap)
+    upstream = None
+    found = []
+    for name, taps in calls.items():
+        taps.sort(key=lambda t: (t.calls[0][0].index, t.calls[0][1]))
+        by_call: dict[int, list[Tap]] = {}
+        for tap in taps:
+            by_call.setdefault(tap.calls[0][0].index, []).append(tap)
+        module = taps[0].calls[0][0].module
+        if len(by_call) < MIN_STEPS or not any(True for _ in module.parameters()) or len(found) >= _MAX_LOOPS:
+            continue
+        upstream = upstream if upstream is not None else _Reach(graph)
+        steps = list(by_call.values())
+        if not upstream.reaches(steps[-1][0].node, steps[0][0].node):
+            continue
+        l2 = _loop(steps, seed)
+        gated = isinstance(module, nn.LSTMCell | nn.GRUCell)
+        found.append(_profile(name, type(module).__name__, l2, sites, "forward", gated, True))
+    return tuple(found)
+
+
+class _Reach:
+    """Is one node upstream of another? Walks between their positions only."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def reaches(self, start: Node, goal: Node) -> bool:
+        limit, seen, stack = self.graph.position[goal], {start}, [start]
+        while stack:
+            for n in self.graph.successors[stack.pop()]:
+                if n is goal:
+                    return True
+                if n not in seen and self.graph.position[n] < limit:
+                    seen.add(n)
+                    stack.append(n)
+        return False
+
+
+def _loop(steps: list[list[Tap]], seed: int) -> list[float]:
+    """L2 of d(last step)/d(step) from the last step backward; the last step itself counts as where the gradient starts."""
+    generator = torch.Generator().manual_seed(seed)
+    last = steps[-1][0]
+    shape = last.node._input_metadata[last.number].shape
+    seed_gradient = torch.randn(tuple(shape), generator=generator)
+    meta = last.node._input_metadata[last.number]
+    edges = [GradientEdge(t.node, t.number) for step in steps[:-1] for t in step]
+    gradients = torch.autograd.grad(
+        [GradientEdge(last.node, last.number)],
+        edges,
+        grad_outputs=[seed_gradient.to(dtype=meta.dtype, device=meta.device)],
+        retain_graph=True,
+        allow_unused=True,
+    )
+    l2, at = [float(seed_gradient.norm())], len(gradients)
+    for step in reversed(steps[:-1]):
+        at -= len(step)
+        l2.append(math.hypot(*(float(g.double().norm()) for g in gradients[at : at + len(step)] if g is not None)))
+    return l2
+
+
+def _profile(
+    name: str, kind: str, l2: list[float], sites: Mapping[str, SourceSite], direction: Any, gated: bool, hand_written: bool
+) -> TimeProfile:
+    logs = [math.log10(max(v, _FLOOR)) if math.isfinite(v) else 300.0 for v in l2]
+    kept = [i for i, v in enumerate(l2) if v > 0 and math.isfinite(v)]
+    top = max(l2[: max(1, len(l2) // 8)])
+    horizon = next((i for i, v in enumerate(l2) if v < 0.01 * top), None)
+    return TimeProfile(
+        layer=name,
+        kind=kind,
+        gated=gated,
+        hand_written=hand_written,
+        steps=len(l2),
+        direction=direction,
+        l2=tuple(l2),
+        decay=_slope([logs[i] for i in kept], kept),
+        horizon=horizon,
+        site=sites.get(name),
+    )
+
+
+def _slope(y: list[float], x: list[int]) -> float:
+    """Least-squares slope, decades per step; 0 for fewer than two points."""
+    n = len(x)
+    if n < 2:
+        return 0.0
+    mx, my = sum(x) / n, sum(y) / n
+    return sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True)) / sum((a - mx) ** 2 for a in x)

@@ -1,0 +1,180 @@
+"""Reduce a tensor to a handful of numbers in about one read, without a copy of it.
+
+The naive way (`norm`, `isnan().sum()`, `quantile`, one `.item()` each) reads a tensor a hundred times and is wrong at the
+extremes: the float32 norm of 1e-24s is 0, the norm of 1e20s is inf. Here each chunk that fits the second-level cache is read by a
+dot product and an `aminmax`; only a chunk outside float32's safe range is done again in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gradcheck_cli.records import Histogram, TensorStats
+
+CHUNK = 1 << 17  # elements a pass; flat from 2^16 to 2^19, page faults dominate above
+SAMPLE = 1 << 16  # elements a histogram is made from unless exact; error of its shares is about one percentage point
+_RUN = 16  # neighbouring elements taken together: one cache line of float32
+_SAFE_LOW, _SAFE_HIGH = 1e-15, 1e15  # abs-max between which squares and their sums stay inside float32
+_BIAS = 1023  # index of exponent 0 in a count table that spans float64's exponents
+# shifts as tensors: a Python int would be converted on every call
+_SHIFT32 = torch.tensor(23, dtype=torch.int32)
+_SHIFT64 = torch.tensor(52, dtype=torch.int64)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Running reduction of one or several tensors of the same meaning (the calls of a layer)."""
+
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    numel: int = 0
+    l2: float = 0.0
+    abs_max: float = 0.0
+    total: float = 0.0
+    nonfinite: int = 0
+    exponents: npt.NDArray[np.int64] | None = None  # [2048] counts, index = exponent + 1023
+    zeros: int = 0  # among `looked_at`
+    looked_at: int = 0
+    sampled: bool = False
+
+    def add(self, other: Summary) -> None:
+        """Combine with another call's summary: squares add up, the maximum is kept."""
+        self.shape, self.dtype = other.shape, other.dtype
+        self.numel += other.numel
+        self.l2 = math.hypot(self.l2, other.l2)
+        self.abs_max = max(self.abs_max, other.abs_max)
+        self.total += other.total
+        self.nonfinite += other.nonfinite
+        self.zeros += other.zeros
+        self.looked_at += other.looked_at
+        self.sampled |= other.sampled
+        if other.exponents is not None:
+            self.exponents = other.exponents if self.exponents is None else self.exponents + other.exponents
+
+    def to_stats(self) -> TensorStats:
+        histogram = None
+        if self.exponents is not None:
+            filled = np.flatnonzero(self.exponents)
+            low, high = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (_BIAS, _BIAS)
+            counts = tuple(self.exponents[low:high].tolist())
+            histogram = Histogram(first=low - _BIAS, counts=counts, total=self.looked_at, sampled=self.sampled)
+        finite = max(self.numel - self.nonfinite, 1)
+        return TensorStats(
+            shape=self.shape,
+            dtype=self.dtype,
+            numel=self.numel,
+            l2=self.l2,
+            rms=self.l2 / math.sqrt(finite),
+            abs_max=self.abs_max,
+            mean=self.total / finite,
+            zero_fraction=self.zeros / self.looked_at if self.looked_at else 0.0,
+            nonfinite=self.nonfinite,
+            histogram=histogram,
+        )
+
+
+def as_dense(tensor: Tensor) -> Tensor | None:
+    """The values of any kind of tensor as a strided real one; None for kinds that hold no readable numbers (meta, quantised)."""
+    tensor = tensor.detach()
+    if tensor.is_meta or tensor.is_quantized:
+        return None
+    if hasattr(tensor, "full_tensor"):  # DTensor
+        tensor = tensor.full_tensor()
+    if tensor.layout is torch.sparse_coo:
+        tensor = tensor.coalesce().values()
+    elif tensor.layout is not torch.strided:
+        tensor = tensor.values() if hasattr(tensor, "values") else tensor.to_dense()
+    elif tensor.is_nested:
+        tensor = torch.cat([t.reshape(-1) for t in tensor.unbind()])
+    if tensor.is_mkldnn:
+        tensor = tensor.to_dense()
+    return tensor.abs() if tensor.is_complex() else tensor
+
+
+def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exact: bool = False) -> Summary:
+    """Reduce a tensor. L2 is right to 1e-4 over the whole range of its type; non-finite values are counted and left out.
+
+    `exact` makes the histogram from every element instead of at most `SAMPLE`. Zeros are counted where the histogram looked.
+    """
+    shape, dtype = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
+    dense = as_dense(tensor)
+    if dense is None or dense.numel() == 0:
+        return Summary(shape=shape, dtype=dtype)
+    flat = dense.reshape(-1)
+    out = Summary(shape=shape, dtype=dtype, numel=flat.numel())
+    whole = exact or flat.numel() <= SAMPLE
+    for start in range(0, flat.numel(), CHUNK):
+        part = flat[start : start + CHUNK]
+        part = _widen(part)
+        _reduce(part, out, mean)
+        if histogram and whole:
+            _count_exponents(part, out)
+    if histogram and not whole:
+        out.sampled = True
+        _count_exponents(_widen(_sample(flat)), out)
+    return out
+
+
+def _widen(part: Tensor) -> Tensor:
+    return part if part.dtype in (torch.float32, torch.float64) else part.to(torch.float32)
+
+
+def _reduce(part: Tensor, out: Summary, mean: bool) -> None:
+    low, high = torch.aminmax(part)  # NaN and Inf show up in these two, so nothing has to be tested element by element
+    lowest, highest = low.item(), high.item()
+    largest = max(-lowest, highest)
+    if _SAFE_LOW < largest < _SAFE_HIGH:
+        l2 = math.sqrt(torch.dot(part, part).item())
+    elif largest == 0.0:
+        return
+    else:
+        part = part.double()
+        if not math.isfinite(lowest + highest):
+            finite = part[torch.isfinite(part)]
+            out.nonfinite += part.numel() - finite.numel()
+            part = finite
+            largest = part.abs().max().item() if part.numel() else 0.0
+        scaled = part / largest if largest else part
+        l2 = largest * math.sqrt(torch.dot(scaled, scaled).item())
+    out.l2 = math.hypot(out.l2, l2) if out.l2 else l2
+    out.abs_max = max(out.abs_max, largest)
+    if mean:
+        out.total += part.sum().item()
+
+
+def _count_exponents(part: Tensor, out: Summary) -> None:
+    if part.dtype is torch.float32:  # the low byte after the shift is the exponent, the sign falls off
+        bits = (part.contiguous().view(torch.int32) >> _SHIFT32.to(part.device)).to(torch.uint8)
+        width, bias = 256, 127
+    else:
+        bits = (part.contiguous().view(torch.int64) >> _SHIFT64.to(part.device)) & 0x7FF
+        width, bias = 2048, 1023
+    counts = torch.bincount(bits, minlength=width).cpu().numpy()
+    if out.exponents is None:
+        out.exponents = np.zeros(2048, dtype=np.int64)
+    table = out.exponents[_BIAS - bias : _BIAS - bias + width]
+    table[:-1] += counts[:-1]  # the last exponent is NaN and Inf
+    if counts[0]:  # zeros and subnormals share the lowest exponent
+        zeros = part.numel() - int(torch.count_nonzero(part).item())
+        table[0] -= zeros
+        out.zeros += zeros
+    out.looked_at += part.numel() - int(counts[-1])
+
+
+def _sample(flat: Tensor) -> Tensor:
+    """At most SAMPLE elements in runs of neighbours, a fixed choice for a given length.
+
+    The step between runs shares no factor with 210, so that it does not fall in step with the usual layer widths and look at the
+    same channels again and again.
+    """
+    rows = flat.numel() // _RUN
+    step = -(-flat.numel() // SAMPLE)
+    while math.gcd(step, 210) > 1:
+        step += 1
+    return flat[: rows * _RUN].view(rows, _RUN)[::step].reshape(-1)

@@ -1,0 +1,78 @@
+"""Dead and saturated units of one activation, from its output (or input), without a full copy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gradcheck_cli.probing.kinds import BEST_GAIN
+from gradcheck_cli.records import UnitFacts
+
+_DYING = {"relu", "relu6", "threshold"}  # activations whose gradient is exactly zero where the output is exactly zero
+# A sample is in the flat part of a bounded activation where its derivative is below this share of the best one:
+# |x| > 2.2 for tanh, |x| > 4.4 for sigmoid.
+FLAT = 0.05
+_SAMPLE = 1 << 16
+_ALWAYS = 0.95  # a unit counts as saturated when this share of its samples is flat
+
+
+def unit_facts(kind: str, output: Tensor, unit_dim: int, *, before: Tensor | None = None) -> UnitFacts | None:
+    """Reduce an activation's output [N, ..., units, ...] to facts per unit; None for an empty or unit-less tensor.
+
+    `before` is the activation's input, used where the derivative cannot be read off the output (hardtanh, hardsigmoid, relu6).
+    """
+    if output.ndim < 2 or output.numel() == 0 or not output.is_floating_point():
+        return None
+    rows = _rows(output.detach(), unit_dim)
+    dead = _dead(rows) if kind in _DYING else 0.0
+    derivative = _derivative(kind, _thin(rows), None if before is None else _thin(_rows(before.detach(), unit_dim)))
+    share = units = None
+    if derivative is not None:
+        flat = derivative < FLAT
+        share = flat.float().mean().item()
+        units = (flat.float().mean(0) >= _ALWAYS).float().mean().item()
+    return UnitFacts(
+        activation=kind,
+        units=rows.shape[-1],
+        dead_fraction=dead,
+        saturated_fraction=share,
+        saturated_units=units,
+        best_gain=BEST_GAIN.get(kind),
+    )
+
+
+def _rows(x: Tensor, unit_dim: int) -> Tensor:
+    """[samples and positions, units]"""
+    return x.movedim(unit_dim, -1).reshape(-1, x.shape[unit_dim]) if unit_dim not in (-1, x.ndim - 1) else x.reshape(-1, x.shape[-1])
+
+
+def _thin(rows: Tensor) -> Tensor:
+    """At most about _SAMPLE elements, evenly spread over the rows."""
+    return rows[:: max(1, rows.numel() // _SAMPLE)]
+
+
+def _dead(rows: Tensor) -> float:
+    """Share of the units that are zero in every row: exact, though only suspects are read in full."""
+    alive = (_thin(rows) != 0).any(0)
+    suspects = torch.nonzero(~alive).flatten()
+    if suspects.numel() and rows.shape[0] > _thin(rows).shape[0]:
+        alive[suspects] = (rows[:, suspects] != 0).any(0)
+    return 1.0 - alive.float().mean().item()
+
+
+def _derivative(kind: str, y: Tensor, x: Tensor | None) -> Tensor | None:
+    """The activation's derivative relative to its largest value, [rows, units]; None when it has no flat part to sit in."""
+    if kind == "sigmoid":
+        return 4 * y * (1 - y)
+    if kind == "tanh":
+        return 1 - y * y
+    if kind == "softsign":
+        return (1 - y.abs()) ** 2
+    if kind == "erf" and x is not None:
+        return torch.exp(-x * x)
+    if kind == "hardtanh":
+        low, high = y.amin(), y.amax()
+        return ((y > low) & (y < high)).float()
+    if kind == "hardsigmoid":
+        return ((y > 0) & (y < 1)).float()
+    return None

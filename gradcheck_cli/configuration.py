@@ -25,6 +25,10 @@ class Configured:
     origins: Mapping[str, str]
     file: Path | None
 
+    def color(self) -> str:
+        """Return what was asked about colour; a file's word is weaker than NO_COLOR and FORCE_COLOR in the environment."""
+        return "auto" if self.origins.get("color") == str(self.file) else self.display.color
+
 
 def configure(
     target: str,
@@ -125,7 +129,7 @@ def _given(config: str) -> Path:
     file = Path(config)
     if not file.is_file():
         raise GradcheckError(
-            "E679", f"cannot read the configuration {config}", "there is no such file", "check the path after --config"
+            "E677", f"cannot read the configuration {config}", "there is no such file", "check the path after --config"
         )
     return file
 

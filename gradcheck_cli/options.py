@@ -55,11 +55,16 @@ def _required(hint: Any) -> Any:
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> GradcheckError:
     """Build E674: what is not known, and what was probably meant."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    do = f"did you mean `{near[0]}`?" if near else "see `gradcheck scan --help` for all options"
+    near = closest(name, known)
+    do = f"did you mean `{near}`?" if near else "see `gradcheck scan --help` for all options"
     return GradcheckError(
         "E674", f"unknown {kind} `{name}`", "a misspelt setting must not be passed over in silence", do, where=where
     )
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant, None when none is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
 def check(name: str, value: Any, source: str, *, where: str | None = None) -> Any:

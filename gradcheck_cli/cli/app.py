@@ -6,12 +6,18 @@ which would read as findings; so every stray exception is caught here.
 
 from __future__ import annotations
 
+import platform
 import traceback
+from typing import Annotated
 
 import typer
 
+from gradcheck_cli import __version__
+from gradcheck_cli.cli.explain import explain
+from gradcheck_cli.cli.rules import rules
 from gradcheck_cli.cli.scan import scan
 from gradcheck_cli.cli.stderr import show_error
+from gradcheck_cli.cli.terminal import emit
 from gradcheck_cli.errors import GradcheckError
 
 HELP = """Gradient health for PyTorch models.
@@ -27,11 +33,28 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(scan)
+for command in (scan, explain, rules):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            torch = version("torch")
+        except PackageNotFoundError:
+            torch = "not installed"
+        emit(f"gradcheck {__version__} · Python {platform.python_version()} · torch {torch}\n")
+        raise typer.Exit
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the versions and exit.")
+    ] = False,
+) -> None:
     pass
 
 
@@ -49,11 +72,16 @@ def run(arguments: list[str]) -> int:
         show_error(error, with_trace=shown)
         return 2
     except KeyboardInterrupt:
+        show_error(_interrupted(), with_trace=False)
         return 130
     except BaseException as error:
         show_error(_internal(error), with_trace=shown)
         return 2
     return 0
+
+
+def _interrupted() -> GradcheckError:
+    return GradcheckError("E573", "interrupted", "the scan had not come to a verdict", "run it again")
 
 
 def _internal(error: BaseException) -> GradcheckError:

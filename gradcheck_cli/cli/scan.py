@@ -3,77 +3,129 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
+import signal
 import sys
-import typing
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+import time
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradcheck_cli.cli.launching import Worker
-from gradcheck_cli.configuration import configure
-from gradcheck_cli.options import Field, fields
-from gradcheck_cli.records import SEVERITIES, Report, Severity
+from gradcheck_cli import __version__
+from gradcheck_cli.cli.flags import with_options
+from gradcheck_cli.cli.progress import show_print, spinner
+from gradcheck_cli.cli.terminal import check_writable, emit, save, screen
+from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.reporting.base import Look
 
-_T = TypeVar("_T", bound=Callable[..., Any])
-
-
-def _flag(field: Field) -> inspect.Parameter:
-    """Turn an option into a Typer parameter whose default is None: only what was typed counts as given."""
-    option, several = field.option, typing.get_origin(field.hint) is tuple or field.option.repeat
-    literal = typing.get_args(field.hint) if typing.get_origin(field.hint) is typing.Literal else ()
-    metavar = option.metavar or "|".join(literal) or ("CODES" if several else None)
-    shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-    help = option.help if shown in (None, False, "") or shown == {} else f"{option.help} [default: {shown}]"
-    kind: Any = bool if field.hint is bool else list[str] if several else str
-    if metavar is None and field.hint in (int, float):
-        metavar = "NUMBER"
-    names = (f"--{field.key}", *option.short)
-    typed = Annotated[kind | None, typer.Option(*names, help=help, metavar=None if kind is bool else metavar)]
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=typed)
+if TYPE_CHECKING:  # imported when a scan runs, so that --help stays quick
+    from gradcheck_cli.configuration import Configured
+    from gradcheck_cli.records import Report, Severity
 
 
-def _with_options(command: _T) -> _T:
-    """Give a command all options as flags in place of its `**flags`."""
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    parameters = [*own, *(_flag(f) for f in fields().values())]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command
-
-
-@_with_options
+@with_options
 def scan(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="model.py, model.py:name, package.module:name or a checkpoint.")],
-    config: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Read this file instead of pyproject.toml.")
-    ] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Read FILE instead of pyproject.toml.")] = None,
     isolated: Annotated[bool, typer.Option("--isolated", help="Read no configuration file.")] = False,
     **flags: Any,
 ) -> None:
-    """Measure the gradients of a model and say what is wrong with them. This runs the model's file."""
+    """Measure a model's gradients and say what is wrong with them. This runs the model's file.
+
+    What follows -- is passed to the model's file as its own arguments.
+    """
+    from gradcheck_cli.configuration import configure
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     configured = configure(target, flags, os.environ, config=config, isolated=isolated)
-    settings = dataclasses.replace(configured.settings, script_args=context.obj or ())
-    with Worker(settings, _print_of_model) as worker:
-        from gradcheck_cli.reporting import render
-        from gradcheck_cli.reporting.base import Look
+    configured = dataclasses.replace(
+        configured, settings=dataclasses.replace(configured.settings, script_args=context.obj or ())
+    )
+    _check(configured)
+    begun = time.monotonic()
+    try:
+        report = _measure(configured)
+    except GradcheckError as error:
+        _deliver_error(error, configured)
+        raise
+    _deliver(report, configured, time.monotonic() - begun)
+    raise typer.Exit(exit_code(report, configured.settings.fail_on))
 
-        report = worker.report()
+
+def _check(configured: Configured) -> None:
+    """Find what is wrong with the settings before the scan runs for minutes."""
+    settings, display = configured.settings, configured.display
+    if display.output_file:
+        check_writable(display.output_file)
+    if settings.rules or configured.origins.keys() & {"select", "ignore", "extend_select"}:
+        from gradcheck_cli.rules import load_rules
+        from gradcheck_cli.rules.selection import check_selectors
+
+        check_selectors(load_rules(), settings)
+    if display.verbose:
+        sys.stderr.write(f"configuration: {configured.file or 'none'}\n")
+        sys.stderr.writelines(f"  {name} from {origin}\n" for name, origin in sorted(configured.origins.items()))
+
+
+def _measure(configured: Configured) -> Report:
+    """Run the worker; what the report needs for its rendering is imported while it works."""
+    from gradcheck_cli.cli.launching import Worker
+
+    settings, quiet = configured.settings, configured.display.quiet
+    with (
+        Worker(settings, None if quiet else show_print) as worker,
+        spinner(settings.target, worker.phase, os.environ, wanted=not quiet),
+    ):
+        if configured.display.format == "text":
+            import gradcheck_cli.reporting.text  # noqa: F401
+        return worker.report()
+
+
+def _deliver(report: Report, configured: Configured, seconds: float) -> None:
+    from gradcheck_cli.cli.sources import source_lines
+    from gradcheck_cli.reporting import render
+    
     display = configured.display
-    sys.stdout.write(render(report, Look(format=display.format, layers=display.layers, depth=display.depth)))
-    raise typer.Exit(exit_code(report, settings.fail_on))
+    place = Look(color=display.color == "always") if display.output_file else screen(configured.color())
+    look = dataclasses.replace(
+        place,
+        format=display.format,
+        layers=display.layers,
+        depth=display.depth,
+        verbose=display.verbose,
+        hints=not display.quiet,
+        source=source_lines(report, configured.settings.cwd),
+    )
+    text = render(report, look)
+    if display.output_file is None:
+        emit(text)
+    else:
+        save(text, display.output_file)
+        if not display.quiet:
+            from gradcheck_cli.reporting.summary import summary
+
+            sys.stderr.write(f"{summary(report)}\nreport written to {display.output_file}\n")
+    if display.verbose:
+        sys.stderr.write(f"{seconds:.1f} s\n")
 
 
-def _print_of_model(line: str) -> None:
-    from gradcheck_cli.reporting.clean import clean
+def _deliver_error(error: GradcheckError, configured: Configured) -> None:
+    """Leave a document that says "no verdict" where a machine expects the report."""
+    if configured.display.format != "json":
+        return
+    from gradcheck_cli.reporting.json import render_error
 
-    sys.stderr.write(f"| {clean(line)}\n")
+    text = render_error(error, __version__)
+    if configured.display.output_file is None:
+        emit(text)
+    else:
+        save(text, configured.display.output_file)
 
 
 def exit_code(report: Report, fail_on: Severity) -> int:
     """Return 1 when a finding is at least as grave as `fail_on`, else 0."""
+    from gradcheck_cli.records import SEVERITIES
+
     worst = report.worst()
     return int(worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(fail_on))

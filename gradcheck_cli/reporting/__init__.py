@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from gradcheck_cli.records import Report
 from gradcheck_cli.reporting.base import Look
+
+if TYPE_CHECKING:
+    from gradcheck_cli.records import Report
 
 
 def render(report: Report, look: Look) -> str:

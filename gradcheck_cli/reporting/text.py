@@ -1,16 +1,38 @@
-"""The report for a person."""
+"""The report for a person: the verdict first, then the evidence, then what it rests on."""
 
 from __future__ import annotations
 
 from gradcheck_cli.records import Report
 from gradcheck_cli.reporting.base import Look
-from gradcheck_cli.reporting.clean import clean
+from gradcheck_cli.reporting.findings import add_findings, add_picture
+from gradcheck_cli.reporting.heading import add_closing, add_footing, add_subject, add_verdict
+from gradcheck_cli.reporting.numbers import log10
+from gradcheck_cli.reporting.page import Page
+from gradcheck_cli.reporting.table import add_layers
 
 
 def render(report: Report, look: Look) -> str:
-    """Render the report as lines."""
-    lines = []
-    for finding in report.findings:
-        lines.append(f"{finding.severity} {finding.code} {finding.name}  {clean(finding.message)}")
-        lines += [f"  {clean(label)}  {clean(text)}" for label, text in finding.details]
-    return "\n".join(lines or ["healthy"]) + "\n"
+    """Render the report as lines that end with a newline."""
+    page = Page(look)
+    add_subject(page, report)
+    page.blank()
+    add_verdict(page, report)
+    if not any(finding.picture for finding in report.findings):
+        _add_healthy_picture(page, report)
+    add_findings(page, report)
+    page.blank()
+    add_layers(page, report)
+    page.blank()
+    add_footing(page, report)
+    page.blank()
+    add_closing(page, report)
+    return page.render()
+
+
+def _add_healthy_picture(page: Page, report: Report) -> None:
+    for profile in report.profiles:
+        if profile.spines and len(profile.spines[0].points) > 1:
+            spine = profile.spines[0]
+            decades = [log10(point.l2) for point in reversed(spine.points)]
+            word = "lost" if spine.drop >= 0 else "gained"
+            add_picture(page, decades, hang=11, remark=f"{abs(spine.drop):.1f} decades {word} on the way to the input")

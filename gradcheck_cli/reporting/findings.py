@@ -1,0 +1,89 @@
+"""One finding: what it is, the numbers behind it, the gradient as a picture, and what to do about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from gradcheck_cli.records import Finding, Prescription, Report
+from gradcheck_cli.reporting.heading import STYLES
+from gradcheck_cli.reporting.page import Page, said
+from gradcheck_cli.reporting.picture import binned, blocks, hue
+
+_NAMED = 6  # affected layers that are listed by name
+
+
+def add_findings(page: Page, report: Report) -> None:
+    """Write every finding with its suggestions, in the report's order."""
+    for finding in report.findings:
+        page.blank()
+        _add_finding(page, finding, several=len(report.profiles) > 1)
+        mine = [p for p in report.prescriptions if (p.code, p.layer) == (finding.code, finding.layer)]
+        if mine:
+            page.blank()
+            _add_suggestions(page, mine)
+
+
+def _add_finding(page: Page, finding: Finding, *, several: bool) -> None:
+    head = Text(f"{finding.severity} {finding.code}", style=STYLES[finding.severity])
+    page.add(Text.assemble(head, " ", said(finding.name, "bold"), "  ", said(finding.message)), hang=2)
+    lines = list(finding.details)
+    if finding.affected:
+        lines.append(("harms", _listed(finding.affected, page.look.verbose)))
+    if finding.confirmed:
+        lines.append(("confirmed", finding.confirmed))
+    if several and finding.objective:
+        lines.append(("loss", finding.objective))
+    if finding.site:
+        source = page.look.source.get((finding.site.file, finding.site.line), "")
+        about = "" if finding.site.exact else " (the line that builds what holds it)"
+        lines.append(("where", f"{finding.site.file}:{finding.site.line}{about}  {source}".rstrip()))
+    hang = 4 + max([len(label) for label, _ in lines] + [8])
+    for label, text in lines:
+        page.add(said(text), label=Text.assemble("  ", said(label, "dim")), hang=hang)
+    if finding.picture:
+        add_picture(page, finding.picture, hang=hang)
+
+
+def _listed(layers: Sequence[str], verbose: bool) -> str:
+    shown = layers if verbose or len(layers) <= _NAMED else layers[: _NAMED - 1]
+    names = ", ".join(f"`{name or '(root)'}`" for name in shown)
+    return names if len(shown) == len(layers) else f"{names} and {len(layers) - len(shown)} more layers (-v names them)"
+
+
+def add_picture(page: Page, decades: Sequence[float], *, hang: int, remark: str = "log10 of its L2 norm") -> None:
+    """Draw the gradient from the input to the loss as one row of blocks between its two ends."""
+    ends = [f"{v:.1f}" if math.isfinite(v) else {math.inf: "inf", -math.inf: "zero"}.get(v, "nan") for v in decades]
+    room = page.width - hang - len(ends[0]) - len(ends[-1]) - len("input   loss")
+    values = binned(decades, max(min(60, room), 8))
+    row = Text()
+    for mark, value in zip(blocks(values), values, strict=True):
+        row.append(mark, style=hue(value, decades[-1]))
+    text = Text.assemble(f"input {ends[0]} ", row, f" {ends[-1]} loss")
+    if remark and text.cell_len + 2 + len(remark) <= page.width - hang:
+        text.append(f"  {remark}", style="dim")
+    page.add(text, label=Text.assemble("  ", ("gradient", "dim")), hang=hang)
+
+
+def _add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:
+    """Write the first suggestion in full and the others in short; with -v all in full."""
+    page.add(Text("suggestions, least invasive first", style="dim"), label=Text("  "), hang=2)
+    for number, each in enumerate(prescriptions, start=1):
+        status = f"  [{each.status}{': ' + each.reason if each.reason else ''}]"
+        title = Text.assemble(said(each.title, "bold"), said(status, "dim"))
+        page.add(title, label=Text(f"  {number}. "), hang=5)
+        page.add(said(each.action), label=Text("     "), hang=5)
+        if number == 1 or page.look.verbose:
+            page.add(said(each.why), label=Text("     "), hang=5)
+            _add_snippet(page, each.snippet)
+        if page.look.verbose:
+            page.add(said(f"cost: {each.cost} · {each.applicability} · {'; '.join(each.sources)}", "dim"), label=Text("     "), hang=5)
+
+
+def _add_snippet(page: Page, snippet: str) -> None:
+    for line in snippet.rstrip().expandtabs(4).splitlines():
+        made = said(line)
+        made.stylize("green")
+        page.add(made, label=Text("     │ ", style="dim"), hang=7)

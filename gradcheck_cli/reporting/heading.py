@@ -1,0 +1,76 @@
+"""The first and the last lines of the report: what was scanned, the verdict, and what it rests on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.text import Text
+
+from gradcheck_cli.records import SEVERITIES, InputProfile, Profile, Report
+from gradcheck_cli.reporting.numbers import counted, plural, shape, short
+from gradcheck_cli.reporting.page import Page, said
+from gradcheck_cli.reporting.summary import VERDICTS, found
+
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
+
+
+def add_subject(page: Page, report: Report) -> None:
+    """Name the model, its size, the batch and each loss."""
+    first = report.profiles[0]
+    layers = sum(layer.leaf and not layer.functional for layer in first.layers)
+    parts = [
+        first.model_kind,
+        plural(layers, "layer"),
+        f"{counted(first.parameter_count)} parameters{_trainable(first)}",
+        f"batch {', '.join(map(_input, first.batch)) or first.batch_size}",
+        *map(_loss, report.profiles),
+    ]
+    page.add(Text.assemble(said(first.target, "bold"), " · ", said(" · ".join(parts))), hang=2)
+
+
+def _trainable(profile: Profile) -> str:
+    frozen = profile.parameter_count - profile.trainable_count
+    return f" ({counted(frozen)} frozen)" if frozen else ""
+
+
+def _input(given: InputProfile) -> str:
+    return f"{given.name} {shape(given.stats.shape)} {given.stats.dtype.removeprefix('torch.')}".strip()
+
+
+def _loss(profile: Profile) -> str:
+    objective = profile.objective
+    return f"{objective.name} {short(objective.value)} ({objective.origin})"
+
+
+def add_verdict(page: Page, report: Report) -> None:
+    """Say in one line whether the model is healthy, and the names of what was found."""
+    worst = report.worst()
+    word = Text(VERDICTS[worst], style=STYLES[worst] if worst and worst != "note" else "bold green")
+    page.add(Text.assemble(word, ": ", said(found(report))), label=Text("verdict  "), hang=9)
+
+
+def add_footing(page: Page, report: Report) -> None:
+    """List what was assumed and what was not measured: the verdict holds only with these."""
+    assumed = list(dict.fromkeys(a for p in report.profiles for a in p.assumptions))
+    gaps = list(dict.fromkeys(g for p in report.profiles for g in p.gaps))
+    for label, lines in (("assumed", assumed), ("not measured", gaps)):
+        if not lines and label == "not measured":
+            continue
+        for number, line in enumerate(lines or ["nothing"]):
+            page.add(said(line), label=Text("" if number else label, style="bold"), hang=14)
+
+
+def add_closing(page: Page, report: Report) -> None:
+    """Count the findings and say under what conditions they were made."""
+    counts = Counter(f.severity for f in report.findings)
+    first = report.profiles[0]
+    parts = [
+        *(plural(counts[s], s) for s in SEVERITIES),
+        "model untouched",
+        f"seed {first.seed}",
+        f"{first.dtype.removeprefix('torch.')} on {first.device}",
+    ]
+    page.add(Text(" · ".join(parts)), hang=2)
+    codes = list(dict.fromkeys(f.code for f in report.findings))
+    if codes and page.look.hints:
+        page.add(Text(" · ".join(f"gradcheck explain {code}" for code in codes), style="dim"), hang=2)

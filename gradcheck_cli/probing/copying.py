@@ -1,0 +1,151 @@
+"""Copy a model for trials: a deep copy that shares what cannot be copied, says so, and notices use of the original."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from gradcheck_cli.probing.belongings import belongings, entries
+
+MAX_ATTEMPTS = 100  # each failed attempt shares at least one thing more
+
+
+@dataclass
+class CrossTalk:
+    """Signs that a run of the copy used the original: modules called, parameters whose `.grad` or values changed."""
+
+    calls: list[str] = field(default_factory=list)
+    parameters: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.parameters)
+
+
+@dataclass
+class ModelCopy:
+    """A copy of `original` to edit and train. `shared` names what both hold in common, `dropped` the hooks left out."""
+
+    model: nn.Module
+    original: nn.Module
+    shared: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    @contextmanager
+    def watch(self) -> Iterator[CrossTalk]:
+        """Notice, while the copy runs, closures that lead back to the original; the answer is complete after the block.
+
+        A lambda or a hook that closes over `self` still means the original after a copy: its gradients land there.
+        Call the original itself only outside the block.
+        """
+        talk = CrossTalk()
+        mine = {id(m) for m in belongings(self.model).modules.values()}
+        theirs = {id(m): n for n, m in belongings(self.original).modules.items() if id(m) not in mine}
+        before = {n: _versions(p) for n, p in self.original.named_parameters()}
+        handle = register_module_forward_pre_hook(lambda m, _: _note(talk.calls, theirs.get(id(m))))
+        try:
+            yield talk
+        finally:
+            handle.remove()
+            for name, parameter in self.original.named_parameters():
+                if before.get(name) != _versions(parameter):
+                    talk.parameters.append(name)
+
+
+def copy_model(model: nn.Module) -> ModelCopy:
+    """Deep-copy a model. What refuses to be copied (locks, files, generators, foreign handles) is shared and named.
+
+    A tensor that belongs to a graph (a cached activation, an old-style weight_norm weight) becomes a detached copy.
+    Tensor hooks of parameters and attributes set on parameters, which `copy.deepcopy` forgets, are carried over; hooks
+    that run after accumulation are not, since they may step the optimizer. Raises what `copy.deepcopy` raised if no
+    culprit is found.
+    """
+    memo: dict[int, Any] = {}
+    shared: dict[str, None] = {}
+    for _ in range(MAX_ATTEMPTS):
+        attempt = dict(memo)
+        try:
+            twin = copy.deepcopy(model, attempt)
+            break
+        except Exception:
+            culprits = _uncopyable(model, memo)
+            if not culprits:
+                raise
+            for label, value in culprits:
+                memo[id(value)] = _stand_in(value)
+                if memo[id(value)] is value:
+                    shared[label] = None
+    else:
+        raise RuntimeError(f"the model could not be copied in {MAX_ATTEMPTS} attempts")
+    dropped = _carry_over(model, attempt)
+    return ModelCopy(model=twin, original=model, shared=tuple(shared), dropped=dropped)
+
+
+def _uncopyable(model: nn.Module, memo: dict[int, Any]) -> list[tuple[str, Any]]:
+    """Find the smallest things that fail to be copied, by label; copies neither modules nor parameters to find out."""
+    found = belongings(model)
+    known = dict(memo)
+    for value in (*found.modules.values(), *(t for t in found.tensors.values() if t.is_leaf)):
+        known[id(value)] = value
+    culprits: list[tuple[str, Any]] = []
+    for label, tensor in found.tensors.items():
+        if id(tensor) not in memo and _fails(tensor, memo):
+            culprits.append((label, tensor))
+            known[id(tensor)] = None
+    for label, container in found.containers.items():
+        for key, value in entries(container):
+            if id(value) in known or _has_contents(value) or not _fails(value, known):
+                continue
+            known[id(value)] = value
+            stem, attribute, _ = label.rpartition("__dict__")
+            culprits.append((f"{stem}{key}".lstrip(".") if attribute else f"{label}[{key!r}]", value))
+    return culprits
+
+
+def _has_contents(value: Any) -> bool:
+    """Say whether the walk looks inside a value, so that the culprit is found below it."""
+    return isinstance(value, (nn.Module, dict, list, set, tuple)) and bool(value)
+
+
+def _fails(value: Any, memo: dict[int, Any]) -> bool:
+    try:
+        copy.deepcopy(value, dict(memo))
+    except Exception:
+        return True
+    return False
+
+
+def _stand_in(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) and not value.is_leaf else value
+
+
+def _carry_over(model: nn.Module, memo: dict[int, Any]) -> tuple[str, ...]:
+    """Give copied parameters the attributes and tensor hooks of their originals; return the names of hooks left out."""
+    dropped = []
+    for name, parameter in model.named_parameters():
+        twin = memo.get(id(parameter))
+        if twin is None or twin is parameter:
+            continue
+        for key, value in vars(parameter).items():
+            if key not in vars(twin):
+                setattr(twin, key, copy.deepcopy(value, memo))
+        for hook in (parameter._backward_hooks or {}).values():
+            twin.register_hook(copy.deepcopy(hook, memo))
+        if getattr(parameter, "_post_accumulate_grad_hooks", None):
+            dropped.append(name)
+    return tuple(dropped)
+
+
+def _versions(parameter: Tensor) -> tuple[int, ...]:
+    grad = parameter.grad
+    return (parameter._version, id(grad), -1 if grad is None else grad._version)
+
+
+def _note(calls: list[str], name: str | None) -> None:
+    if name is not None and name not in calls:
+        calls.append(name)

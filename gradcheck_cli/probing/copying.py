@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from gradcheck_cli.probing.belongings import belongings, entries
+from gradcheck_cli.probing.belongings import Belongings, belongings, entries
 
 MAX_ATTEMPTS = 100  # each failed attempt shares at least one thing more
 
@@ -97,19 +97,27 @@ def _uncopyable(model: nn.Module, memo: dict[int, Any]) -> list[tuple[str, Any]]
         if id(tensor) not in memo and _fails(tensor, memo):
             culprits.append((label, tensor))
             known[id(tensor)] = None
-    for label, container in found.containers.items():
-        for key, value in entries(container):
-            if id(value) in known or _has_contents(value) or not _fails(value, known):
-                continue
+    simple, composite = _attributes(found)
+    for label, value in simple:
+        if id(value) not in known and _fails(value, known):
             known[id(value)] = value
-            stem, attribute, _ = label.rpartition("__dict__")
-            culprits.append((f"{stem}{key}".lstrip(".") if attribute else f"{label}[{key!r}]", value))
-    return culprits
+            culprits.append((label, value))
+    # Nothing small is to blame: an object that holds others refuses as a whole. The deepest one comes last in the walk.
+    return culprits or [(n, v) for n, v in reversed(composite) if id(v) not in known and _fails(v, known)][:1]
 
 
-def _has_contents(value: Any) -> bool:
-    """Say whether the walk looks inside a value, so that the culprit is found below it."""
-    return isinstance(value, (nn.Module, dict, list, set, tuple)) and bool(value)
+def _attributes(found: Belongings) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """List all values with their labels: those without, and those with contents that the walk lists on its own."""
+    inside = {id(container) for container in found.containers.values()}
+    simple: list[tuple[str, Any]] = []
+    composite: list[tuple[str, Any]] = []
+    for label, container in found.containers.items():
+        stem, attribute, _ = label.rpartition("__dict__")
+        for key, value in entries(container):
+            name = f"{stem}{key}".lstrip(".") if attribute else f"{label}[{key!r}]"
+            holds_more = isinstance(value, (dict, list, set, tuple)) or id(getattr(value, "__dict__", None)) in inside
+            (composite if holds_more else simple).append((name, value))
+    return simple, composite
 
 
 def _fails(value: Any, memo: dict[int, Any]) -> bool:

@@ -13,20 +13,25 @@ from gradcheck_cli.records import SourceSite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One batch as the model is called with it: `model(*args, **kwargs)`; `target` goes to the loss only."""
+    """One batch as the model is called with it: `model(*args, **kwargs)`; `target` goes to the loss only.
+
+    `assemble(args, kwargs, target)` gives the form that the user's own loss or training step takes.
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     target: Any = None
+    assemble: Callable[[tuple[Any, ...], Mapping[str, Any], Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one forward pass gave: a real scalar loss, the model's output, and the target that the loss saw."""
+    """What one forward pass gave: a real scalar loss, the output and the target as the loss saw them, and what was guessed for it."""
 
     loss: Tensor
     output: Any
     target: Any = None
+    assumptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,6 +190,7 @@ class TimeProfile:
     l2: tuple[float, ...]
     decay: float  # fitted log10 gain per step, negative when the gradient vanishes
     horizon: int | None  # steps after which less than 1 % is left; None when never
+    loss_at_end: bool = True  # the loss sees the last step only; False when it attaches to many steps
     site: SourceSite | None = None
 
 

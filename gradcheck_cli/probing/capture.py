@@ -154,9 +154,11 @@ class Capture:
         frames.append(call)
         self.calls.append(call)
 
-    def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def _after(self, module: nn.Module, args: Any, *rest: Any) -> None:
         if id(module) not in self.names:
             return
+        # torch leaves the keyword arguments out when it calls the hook because the forward raised
+        kwargs, output = rest if len(rest) == 2 else ({}, None)
         frames = self._frames()
         # Frames above this module's own are calls that ended by an exception someone caught: a checkpoint's early stop.
         while frames:

@@ -41,7 +41,7 @@ class ForwardObserver:
         self.batch_size, self.sequences = batch_size, sequences
         self.layers: dict[str, LayerForward] = {}
         self.finite: list[tuple[Call, bool, float]] = []  # (call, output is finite, abs-max), in order of return
-        self.inputs: dict[str, tuple[nn.RNNBase, Any, tuple[Any, ...]]] = {}
+        self.inputs: dict[str, tuple[nn.RNNBase, Tensor]] = {}
         self._last: tuple[weakref.ref[Tensor], Summary] | None = None
         self._channels_first = False  # the latest layer with parameters keeps its units in dimension 1
 
@@ -74,7 +74,7 @@ class ForwardObserver:
             if kind is not None and kind not in ("softmax", "log_softmax", "glu"):
                 layer.units = unit_facts(kind, tensor, self.unit_dim(tensor))
         if isinstance(module, nn.RNNBase) and call.name not in self.inputs and args:
-            self.inputs[call.name] = (module, *_first_sequences(module, args, self.sequences))
+            self.inputs[call.name] = (module, _first_sequences(module, args, self.sequences))
 
     def unit_dim(self, tensor: Tensor) -> int:
         return 1 if self._channels_first and tensor.ndim > 2 else tensor.ndim - 1
@@ -112,15 +112,14 @@ def _facts(module: nn.Module, output: Tensor) -> dict[str, float | str]:
     return facts
 
 
-def _first_sequences(module: nn.RNNBase, args: tuple[Any, ...], count: int) -> tuple[Any, tuple[Any, ...]]:
-    """Detached copies of the first few sequences of a fused recurrent layer's input and of its initial state."""
+def _first_sequences(module: nn.RNNBase, args: tuple[Any, ...], count: int) -> Tensor:
+    """A detached copy of the first few (of a packed batch: the longest) sequences of a fused recurrent layer's input."""
     x = args[0]
     if isinstance(x, nn.utils.rnn.PackedSequence):
-        x, lengths = nn.utils.rnn.pad_packed_sequence(x, batch_first=module.batch_first)
-        dim = 0 if module.batch_first else 1
-        longest = int(lengths.max())
-        keep = (lengths == longest).nonzero().flatten()[:count]
-        return x.detach().index_select(dim, keep.to(x.device)).clone(), ()
+        padded, lengths = nn.utils.rnn.pad_packed_sequence(x, batch_first=module.batch_first)
+        keep = (lengths == lengths.max()).nonzero().flatten()[:count]
+        return padded.detach().index_select(0 if module.batch_first else 1, keep.to(padded.device)).clone()
     if x.ndim == 3:
         x = x[:count] if module.batch_first else x[:, :count]
-    return x.detach().clone(), ()
+    copied: Tensor = x.detach().clone()
+    return copied

@@ -27,7 +27,7 @@ from gradcheck_cli.probing.objective import batch_size_of, input_profiles, objec
 from gradcheck_cli.probing.pairs import find_linear_pairs
 from gradcheck_cli.probing.parameters import build_parameters
 from gradcheck_cli.probing.precision import forecast_precision
-from gradcheck_cli.probing.recurrence import fused_times, loop_times
+from gradcheck_cli.probing.recurrence import ends_only, fused_times, loop_times
 from gradcheck_cli.probing.sandbox import untouched
 from gradcheck_cli.probing.spine import SpinePlan, build_spines, plan_spines
 from gradcheck_cli.probing.statistics import Summary, summarise
@@ -111,20 +111,23 @@ def measure(measurer: Measurer) -> Profile:
             full = node in functional
             capture.watch_operation(node, capture.reduce if full else _norm_only)
         objective = objective_profile(measurer.objective, outcome, graph, ownership)
-        times: tuple[TimeProfile, ...] = _times(lambda: loop_times(capture, graph, sites, measurer.seed), gaps)
-        pairs = find_linear_pairs(graph, capture, {n for _, chain in plan.chains for n in chain})
+        on_spine = {node for _, chain in plan.chains for node in chain}
+        times: tuple[TimeProfile, ...] = _times(lambda: loop_times(capture, graph, sites, measurer.seed, on_spine), gaps)
+        pairs = find_linear_pairs(graph, capture, on_spine)
         reached = {id(n.variable) for n in graph.order if hasattr(n, "variable")}
         observed = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
         _backward(measurer, capture, outcome)
+        at_end = ends_only(capture)
         spines = build_spines(plan, capture, ownership)
         layers = build_layers(model, capture, observer, plan, functional, sites)
         gaps.extend(_capture_gaps(capture))
+        on_spine.clear()
         _free(capture, graph, plan, functional)
         del outcome
     gradient_l2 = {layer.name: layer.gradient.l2 for layer in layers if layer.gradient is not None}
     parameters = build_parameters(model, reached, gradient_l2, measurer.subject.optimizer, sites, exact=measurer.exact)
     layers, unseen = _overwritten(layers, parameters, observed)
-    times += _times(lambda: fused_times(observer.inputs, sites, measurer.seed), gaps)
+    times += _times(lambda: fused_times(observer.inputs, sites, measurer.seed, at_end), gaps)
     optimizer = measurer.subject.optimizer
     trainable = [p for p in parameters if p.state != "frozen"]
     return Profile(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Container, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,10 @@ from gradcheck_cli.records import SourceSite, TimeProfile
 
 MIN_STEPS = 8  # shorter sequences are depth, not time
 _MAX_LOOPS = 4
-_FLOOR = 1e-300
 
 
 def fused_times(
-    inputs: Mapping[str, tuple[nn.RNNBase, Any, tuple[Any, ...]]], sites: Mapping[str, SourceSite], seed: int
+    inputs: Mapping[str, tuple[nn.RNNBase, Tensor]], sites: Mapping[str, SourceSite], seed: int, at_end: Container[str]
 ) -> tuple[TimeProfile, ...]:
     """For each nn.RNN, nn.LSTM or nn.GRU: the gradient of its last step's output with respect to its input sequence.
 
@@ -28,16 +27,21 @@ def fused_times(
     bidirectional layer is measured in both directions. `RuntimeError`s of the layer itself pass through.
     """
     found = []
-    for name, (module, sequence, _) in inputs.items():
+    for name, (module, sequence) in inputs.items():
         dim = 1 if module.batch_first else 0
         x = sequence if sequence.ndim == 3 else sequence.unsqueeze(1 - dim)
         steps = x.shape[dim]
         if steps < MIN_STEPS:
             continue
-        directions = ("forward", "backward") if module.bidirectional else ("forward",)
+        directions: tuple[Literal["forward", "backward"], ...] = ("forward", "backward") if module.bidirectional else ("forward",)
         for direction in directions:
             l2 = _one_direction(module, x.detach(), dim, direction, seed)
-            found.append(_profile(name, type(module).__name__, l2, sites, direction, isinstance(module, nn.LSTM | nn.GRU), False))
+            gated = isinstance(module, nn.LSTM | nn.GRU)
+            time = TimeProfile(
+                layer=name, kind=type(module).__name__, gated=gated, hand_written=False, direction=direction,
+                loss_at_end=name in at_end, site=sites.get(name), **_decay(l2),
+            )  # fmt: skip
+            found.append(time)
     return tuple(found)
 
 
@@ -54,7 +58,21 @@ def _one_direction(module: nn.RNNBase, x: Tensor, dim: int, direction: str, seed
     return per_step[::-1] if direction == "forward" else per_step
 
 
-def loop_times(capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], seed: int) -> tuple[TimeProfile, ...]:
+def ends_only(capture: Capture) -> set[str]:
+    """Fused recurrent layers whose output sequence gets no gradient but at its end; to be asked after the backward pass."""
+    names = set()
+    for tap in capture.taps.values():
+        call, leaf = tap.calls[0]
+        if isinstance(call.module, nn.RNNBase) and leaf == 0:
+            summary = tap.gradient
+            if summary is None or (summary.looked_at and summary.zeros > 0.8 * summary.looked_at):
+                names.add(call.name)
+    return names
+
+
+def loop_times(
+    capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], seed: int, on_spine: Container[Node]
+) -> tuple[TimeProfile, ...]:
     """For each layer that is called one step after another: the gradient of its last call's output with respect to all its calls'.
 
     To be run before the main backward pass, with the graph kept; `.grad` fields are not touched. Layers whose calls do not depend
@@ -80,8 +98,12 @@ def loop_times(capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], 
         if not upstream.reaches(steps[-1][0].node, steps[0][0].node):
             continue
         l2 = _loop(steps, seed)
-        gated = isinstance(module, nn.LSTMCell | nn.GRUCell)
-        found.append(_profile(name, type(module).__name__, l2, sites, "forward", gated, True))
+        spine_steps = sum(any(t.node in on_spine for t in step) for step in steps)
+        time = TimeProfile(
+            layer=name, kind=type(module).__name__, gated=isinstance(module, nn.LSTMCell | nn.GRUCell), hand_written=True,
+            loss_at_end=2 * spine_steps > len(steps), site=sites.get(name), **_decay(l2),
+        )  # fmt: skip
+        found.append(time)
     return tuple(found)
 
 
@@ -125,25 +147,12 @@ def _loop(steps: list[list[Tap]], seed: int) -> list[float]:
     return l2
 
 
-def _profile(
-    name: str, kind: str, l2: list[float], sites: Mapping[str, SourceSite], direction: Any, gated: bool, hand_written: bool
-) -> TimeProfile:
-    logs = [math.log10(max(v, _FLOOR)) if math.isfinite(v) else 300.0 for v in l2]
+def _decay(l2: list[float]) -> dict[str, Any]:
+    """Steps, fitted decay and horizon of norms from the last step backward; exact zeros at the far end are left out of the fit."""
     kept = [i for i, v in enumerate(l2) if v > 0 and math.isfinite(v)]
     top = max(l2[: max(1, len(l2) // 8)])
     horizon = next((i for i, v in enumerate(l2) if v < 0.01 * top), None)
-    return TimeProfile(
-        layer=name,
-        kind=kind,
-        gated=gated,
-        hand_written=hand_written,
-        steps=len(l2),
-        direction=direction,
-        l2=tuple(l2),
-        decay=_slope([logs[i] for i in kept], kept),
-        horizon=horizon,
-        site=sites.get(name),
-    )
+    return {"steps": len(l2), "l2": tuple(l2), "decay": _slope([math.log10(l2[i]) for i in kept], kept), "horizon": horizon}
 
 
 def _slope(y: list[float], x: list[int]) -> float:

@@ -56,7 +56,7 @@ def plan_spines(graph: Graph, capture: Capture) -> SpinePlan:
     entries = _entries(graph, taps, idom)
     chains = [(tap, _chain(tap.node, idom)) for tap in entries]
     on_spine = {node for _, chain in chains for node in chain}
-    wanted = [n for n in graph.order if n not in taps and ownership.inside(n) and _worth(n, on_spine)]
+    wanted = [n for n in graph.order if n not in taps and ownership.inside(n) and _worth(n, on_spine, ownership.owner(n))]
     return SpinePlan(
         chains=chains,
         operations=_name_operations(wanted, ownership),
@@ -65,9 +65,11 @@ def plan_spines(graph: Graph, capture: Capture) -> SpinePlan:
     )
 
 
-def _worth(node: Node, on_spine: set[Node]) -> bool:
+def _worth(node: Node, on_spine: set[Node], owner: Call | None) -> bool:
     if node in on_spine:
         return node_name(node) not in _QUIET
+    if owner is not None and role_of(owner.module) == "recurrent":
+        return False  # the gates of a fused recurrent layer, once a step: its gradient through time says more
     return activation_node(node) not in (None, "softmax", "log_softmax", "glu")
 
 

@@ -1,0 +1,95 @@
+"""Layers beside the main path get no gradient worth the name, though one flows past them.
+
+What it measures
+The L2 norm of the gradient at each layer's output against the largest one on the way from the loss to the input. Counted are layers
+with weights that a gradient can reach, whose weights are no zero-initialised part, and that no steady decay along the spine explains.
+
+Why it matters
+These layers are paid for in memory and time, and do not learn: a branch behind a saturated softmax, a block that a factor switches off,
+a path that a dead activation blocks.
+
+Limits and where they come from
+`ratio` 1e-9 below the largest gradient, or exactly zero, still after the training probe's Adam steps. Healthy networks at
+initialisation go down to 3e-4 on the query and key side of attention and to 1e-6 behind a layer scale, and both rise as soon as
+training starts; the limit leaves three decades. Source: benchmarks/verdicts.py. `share` of the model's trainable weights that must
+be starved before this is more than a note: 5 %, for parts that a batch happens not to need (an expert that no token is sent to).
+
+When it is wrong
+Experts, heads and embedding rows that this batch does not use; give a larger batch.
+
+What to do
+Look at what stands between the layer and the loss; shrink the logits before a softmax, start a gate at a small non-zero value.
+
+References
+J. Dehghani et al. (2023), "Scaling vision transformers to 22 billion parameters" (attention logits that saturate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
+from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of
+from gradcheck_cli.rules.paths import listed
+from gradcheck_cli.rules.trend import learning_share
+
+RULE = Rule(
+    code="GC105",
+    name="starved-layers",
+    summary="Layers get no gradient worth the name, though one flows past them.",
+    severity="warning",
+    limits=(
+        Limit(name="ratio", value=1e-9, unit="of the largest gradient on the spine", source="benchmarks/verdicts.py"),
+        Limit(
+            name="share",
+            value=0.05,
+            unit="of the trainable weights",
+            source="chosen by us, measured on mixtures of experts",
+        ),
+    ),
+)
+CONFIRM = "training"
+
+
+def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
+    top = max((p.l2 for s in profile.spines for p in s.points), default=0.0)
+    starved = [x for x in profile.layers if _starves(x, profile, limits["ratio"] * top)]
+    if not starved or top == 0.0:
+        return
+    names = tuple(x.name for x in starved)
+    held, _, _ = learning_share(profile, names)
+    zero = all(x.gradient is not None and x.gradient.l2 == 0.0 for x in starved)
+    size = "exactly zero" if zero else f"below {limits['ratio']:.0e} of the largest"
+    yield Finding(
+        code="GC105",
+        severity="warning" if held >= limits["share"] else "note",
+        layer=names[0],
+        site=starved[0].site,
+        message=f"the gradient at {listed(names)} is {size}: {held:.0%} of the trainable weights do not learn",
+        facts={"layers": len(names), "weight_share": held, "exactly_zero": zero},
+        affected=names[1:],
+    )
+
+
+def _starves(layer: LayerProfile, profile: Profile, floor: float) -> bool:
+    if not layer.leaf or layer.role not in ("linear", "recurrent", "attention", "embedding") or layer.gradient is None:
+        return False
+    weights = [p for p in profile.parameters if p.layer == layer.name and p.state != "frozen" and p.role != "bias"]
+    return layer.gradient.l2 <= floor and any(p.value.rms > 0.0 for p in weights)
+
+
+def _example(gradient: float, size: int = 32) -> Profile:
+    layers = [layer_of("stem"), layer_of("branch", gradient=gradient), layer_of("head")]
+    parameters = [
+        parameter_of(
+            f"{x.name}.weight",
+            shape=(size if x.name == "branch" else 32, 32),
+            gradient=x.gradient.rms if x.gradient else 0,
+        )
+        for x in layers
+    ]
+    return profile_of(*layers, parameters=tuple(parameters), spines=profile_of(layers[0], layers[2]).spines)
+
+
+FIRES = (lambda: _example(0.0), lambda: _example(1e-13))
+CLEAN = (lambda: _example(1e-8), lambda: _example(0.01))

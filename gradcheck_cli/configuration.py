@@ -26,7 +26,7 @@ class Configured:
     file: Path | None
 
     def color(self) -> str:
-        """Return what was asked about colour; a file's word is weaker than NO_COLOR and FORCE_COLOR in the environment."""
+        """Return what was asked about colour; a file's word is weaker than NO_COLOR and FORCE_COLOR."""
         return "auto" if self.origins.get("color") == str(self.file) else self.display.color
 
 
@@ -60,9 +60,7 @@ def configure(
     given = {name: check(name, value, f"--{fields()[name].key}") for name, value in flags.items() if value is not None}
     values.update(given)
     origins.update({name: f"--{fields()[name].key}" for name in given})
-    split = {
-        record: {n: v for n, v in values.items() if fields()[n].record is record} for record in (Settings, Display)
-    }
+    split = {record: {n: v for n, v in values.items() if fields()[n].record is record} for record in (Settings, Display)}
     settings = Settings(target=target, rules=rules, **split[Settings])
     display = Display(**split[Display])
     _no_conflict(settings, display, origins)
@@ -83,9 +81,7 @@ def _no_conflict(settings: Settings, display: Display, origins: Mapping[str, str
     for clash, first, second, why in conflicts:
         if clash:
             names = [origins.get(n, f"--{fields()[n].key}") for n in (first, second)]
-            raise GradcheckError(
-                "E680", f"{names[0]} and {names[1]} contradict each other", why, "leave one of them out"
-            )
+            raise GradcheckError("E680", f"{names[0]} and {names[1]} contradict each other", why, "leave one of them out")
 
 
 def _safe(settings: Settings) -> bool:
@@ -181,7 +177,7 @@ def _read(file: Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
 
 
 def line_of(file: Path, key: str) -> int:
-    """Return the 1-based line of a key in [tool.gradcheck] or a table below it; 1 when it is written in an unusual way."""
+    """Return the 1-based line of a key in [tool.gradcheck] or a table below it; 1 when it is written unusually."""
     inside = False
     for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
         if re.match(r"\s*\[", line):

@@ -1,7 +1,7 @@
 """What a scan is told, and how its result is shown: one field is one flag, one config key and one environment variable.
 
-The field name `fail_on` is the flag `--fail-on`, the key `fail-on` in `[tool.gradcheck]` and `GRADCHECK_FAIL_ON`; its type says
-what is accepted. Reading and merging is in `configuration`.
+The field name `fail_on` is the flag `--fail-on`, the key `fail-on` in `[tool.gradcheck]` and `GRADCHECK_FAIL_ON`; its
+type says what is accepted. Reading and merging is in `configuration`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """How an option is described and limited. `flag_only`: never from a file or the environment, so that nobody is surprised."""
+    """How an option is described and limited. `flag_only`: never from a file or the environment, to surprise nobody."""
 
     help: str
     group: str
@@ -28,9 +28,7 @@ class Option:
 
 def _option(default: Any, help: str, group: str, **details: Any) -> Any:
     described = {"option": Option(help=help, group=group, **details)}
-    return (
-        field(default_factory=dict, metadata=described) if default == {} else field(default=default, metadata=described)
-    )
+    return field(default_factory=dict, metadata=described) if default == {} else field(default=default, metadata=described)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +40,7 @@ class Settings:
     init: Mapping[str, Any] = _option(
         {}, "Argument for the class or factory; may be repeated.", "Model", metavar="NAME=VALUE", repeat=True
     )
-    model: str | None = _option(
-        None, "Class or factory that a checkpoint target belongs to.", "Model", metavar="PKG.MOD:NAME"
-    )
+    model: str | None = _option(None, "Class or factory that a checkpoint target belongs to.", "Model", metavar="PKG.MOD:NAME")
     weights: str | None = _option(
         None, "State dict to load into the model (.pt or .safetensors).", "Model", metavar="FILE", path=True
     )
@@ -68,9 +64,7 @@ class Settings:
         repeat=True,
     )
     loss: str | None = _option(None, "Loss function: cross_entropy, mse, ... or a name in the file.", "Data and loss")
-    reduce: Literal["mean", "sum"] | None = _option(
-        None, "How to make a scalar of a loss that is none.", "Data and loss"
-    )
+    reduce: Literal["mean", "sum"] | None = _option(None, "How to make a scalar of a loss that is none.", "Data and loss")
     optimizer: str | None = _option(None, "Optimizer that the update sizes are for, e.g. adam.", "Data and loss")
     lr: float | None = _option(None, "Its learning rate.", "Data and loss", above=0)
     workers: int | None = _option(None, "Worker processes of the DataLoader.", "Data and loss", minimum=0)
@@ -78,9 +72,7 @@ class Settings:
     batches: int = _option(1, "Batches to measure.", "Measurement", minimum=1)
     seed: int = _option(0, "Seed of every random generator.", "Measurement", minimum=0)
     device: str = _option("cpu", "Device to run on.", "Measurement")
-    dtype: str | None = _option(
-        None, "float32, float64, bfloat16 or float16; without it the model's own.", "Measurement"
-    )
+    dtype: str | None = _option(None, "float32, float64, bfloat16 or float16; without it the model's own.", "Measurement")
     threads: int | None = _option(None, "Threads that torch may use.", "Measurement", minimum=1)
     exact: bool = _option(False, "Exact histograms where large tensors are otherwise sampled.", "Measurement")
     # the run
@@ -93,7 +85,9 @@ class Settings:
     ignore: tuple[str, ...] = _option((), "Rules to leave out.", "Verdict")
     extend_select: tuple[str, ...] = _option((), "Rules to check beside the selected ones.", "Verdict")
     # records.Severity, spelt out: importing the records takes longer than all of `gradcheck --help`
-    fail_on: Literal["error", "warning", "note"] = _option("error", "Least severity of a finding that makes the exit code 1.", "Verdict")
+    fail_on: Literal["error", "warning", "note"] = _option(
+        "error", "Least severity of a finding that makes the exit code 1.", "Verdict"
+    )
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # code → {limit name: value, "severity": ...}
 
 
@@ -109,7 +103,5 @@ class Display:
     depth: int | None = _option(None, "Fold the table below so many levels of names.", "Output", minimum=1)
     color: Literal["auto", "always", "never"] = _option("auto", "Colours.", "Output")
     quiet: bool = _option(False, "The report only: no progress, no prints of the model.", "Output", short=("-q",))
-    verbose: bool = _option(
-        False, "Everything: all suggestions in full, where settings came from.", "Output", short=("-v",)
-    )
+    verbose: bool = _option(False, "Everything: all suggestions in full, where settings came from.", "Output", short=("-v",))
     traceback: bool = _option(False, "Show the traceback behind an error.", "Output")

@@ -1,8 +1,8 @@
 """The process that runs a scan: `python -m gradcheck_cli.worker FOLDER`.
 
-FOLDER holds `settings.json`, written by the parent. The worker writes `phase` (what runs now), `faults` (native tracebacks) and
-`result.json` ({"report": ...} or {"error": ...}); the parent believes this file and not the exit status, because the user's
-file may end the process as it likes. It is no sandbox: it limits accidents.
+FOLDER holds `settings.json`, written by the parent. The worker writes `phase` (what runs now), `faults` (native
+tracebacks) and `result.json` ({"report": ...} or {"error": ...}); the parent believes this file and not the exit
+status, because the user's file may end the process as it likes. It is no sandbox: it limits accidents.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Scan as the settings say, leave the result in the folder, and end at once, whatever threads the user's file has left."""
+    """Scan as the settings say, leave the result in the folder, and end at once, whatever threads are left."""
     folder = Path(sys.argv[1])
     _die_with_parent()
     _shrink_thread_stacks()

@@ -1,7 +1,7 @@
 """The Typer application, and the one place where an exception becomes an exit code.
 
-0: nothing at or above --fail-on. 1: findings. 2: no verdict. 130: interrupted. Click's own code for an uncaught exception is 1,
-which would read as findings; so every stray exception is caught here.
+0: nothing at or above --fail-on. 1: findings. 2: no verdict. 130: interrupted. Python's own code for an uncaught
+exception is 1, which would read as findings; so every stray exception is caught here.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the versions and exit.")
     ] = False,
 ) -> None:

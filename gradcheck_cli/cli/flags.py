@@ -58,6 +58,8 @@ def _help(field: Field) -> str:
     default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
     if default is None or default is False or default in ("", {}):
         return field.option.help
-    return f"{field.option.help} [default: {default:g}]" if isinstance(default, float) else (
-        f"{field.option.help} [default: {default}]"
+    return (
+        f"{field.option.help} [default: {default:g}]"
+        if isinstance(default, float)
+        else (f"{field.option.help} [default: {default}]")
     )

@@ -58,7 +58,7 @@ class Worker:
         return "starting"
 
     def report(self) -> Report:
-        """Wait for the result. Raises what the worker reports, E563 when time is up, or E564/E565 when it was killed."""
+        """Wait for the result. Raises what the worker reports, E563 when time is up, E564/E565 when it was killed."""
         if not self._ended.wait(self._settings.timeout):
             self.stop()
             raise over_time(self.phase(), self._settings.timeout, self.path)
@@ -126,7 +126,7 @@ def _limit(memory: float | None) -> None:
 
 
 def _pass_on(stream: IO[bytes] | None, on_output: Callable[[str], None] | None) -> None:
-    """Hand the model's prints on, line by line; what exceeds the cap is read and dropped, so that the model is not blocked."""
+    """Hand the model's prints on, line by line; what exceeds the cap is read and dropped, so the model never blocks."""
     seen = 0
     for line in stream or ():
         seen += len(line)

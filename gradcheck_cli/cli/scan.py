@@ -85,7 +85,7 @@ def _measure(configured: Configured) -> Report:
 def _deliver(report: Report, configured: Configured, seconds: float) -> None:
     from gradcheck_cli.cli.sources import source_lines
     from gradcheck_cli.reporting import render
-    
+
     display = configured.display
     place = Look(color=display.color == "always") if display.output_file else screen(configured.color())
     look = dataclasses.replace(

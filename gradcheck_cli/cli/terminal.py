@@ -14,7 +14,7 @@ from gradcheck_cli.reporting.base import Look
 
 
 def colored(wanted: str, stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Decide on colour: --color beats the environment, NO_COLOR beats FORCE_COLOR, and no colour means no escape code."""
+    """Decide on colour: --color beats the environment, NO_COLOR beats FORCE_COLOR; no colour means no escape code."""
     if wanted != "auto":
         return wanted == "always"
     if environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
@@ -38,9 +38,7 @@ def speaks_unicode(stream: TextIO) -> bool:
 
 def screen(color: str) -> Look:
     """Return how to render for stdout as it is now."""
-    return Look(
-        width=width(sys.stdout), color=colored(color, sys.stdout, os.environ), unicode=speaks_unicode(sys.stdout)
-    )
+    return Look(width=width(sys.stdout), color=colored(color, sys.stdout, os.environ), unicode=speaks_unicode(sys.stdout))
 
 
 def emit(text: str) -> None:

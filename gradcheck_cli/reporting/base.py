@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How to render. `width` None means plain lines without a limit; `source` holds the text of lines by (file, line)."""
+    """How to render. `width` None: plain lines without a limit. `source`: the text of lines by (file, line)."""
 
     format: Literal["text", "json"] = "text"
     layers: Literal["all", "worst", "none"] = "worst"

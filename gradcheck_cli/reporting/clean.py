@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-# Cc controls, Cf format characters (bidi, zero-width), Cs surrogates, Co private use, Cn unassigned, Zl and Zp separators.
+# Controls, format characters (bidi, zero-width), surrogates, private use, unassigned, line and paragraph separators.
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Combining marks that draw nothing, and fillers that are letters by category and invisible on the screen.
 _INVISIBLE = (

@@ -44,7 +44,7 @@ def _add_finding(page: Page, finding: Finding, *, several: bool) -> None:
     for label, text in lines:
         page.add(said(text), label=Text.assemble("  ", said(label, "dim")), hang=hang)
     if finding.picture:
-        add_picture(page, finding.picture, hang=hang)
+        add_picture(page, finding.picture, label=Text.assemble("  ", ("gradient", "dim")), hang=hang)
 
 
 def _listed(layers: Sequence[str], verbose: bool) -> str:
@@ -53,7 +53,7 @@ def _listed(layers: Sequence[str], verbose: bool) -> str:
     return names if len(shown) == len(layers) else f"{names} and {len(layers) - len(shown)} more layers (-v names them)"
 
 
-def add_picture(page: Page, decades: Sequence[float], *, hang: int, remark: str = "log10 of its L2 norm") -> None:
+def add_picture(page: Page, decades: Sequence[float], *, label: Text, hang: int, remark: str = "log10 of its L2 norm") -> None:
     """Draw the gradient from the input to the loss as one row of blocks between its two ends."""
     ends = [f"{v:.1f}" if math.isfinite(v) else {math.inf: "inf", -math.inf: "zero"}.get(v, "nan") for v in decades]
     room = page.width - hang - len(ends[0]) - len(ends[-1]) - len("input   loss")
@@ -64,7 +64,7 @@ def add_picture(page: Page, decades: Sequence[float], *, hang: int, remark: str 
     text = Text.assemble(f"input {ends[0]} ", row, f" {ends[-1]} loss")
     if remark and text.cell_len + 2 + len(remark) <= page.width - hang:
         text.append(f"  {remark}", style="dim")
-    page.add(text, label=Text.assemble("  ", ("gradient", "dim")), hang=hang)
+    page.add(text, label=label, hang=hang)
 
 
 def _add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:
@@ -79,7 +79,11 @@ def _add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:
             page.add(said(each.why), label=Text("     "), hang=5)
             _add_snippet(page, each.snippet)
         if page.look.verbose:
-            page.add(said(f"cost: {each.cost} · {each.applicability} · {'; '.join(each.sources)}", "dim"), label=Text("     "), hang=5)
+            page.add(
+                said(f"cost: {each.cost} · {each.applicability} · {'; '.join(each.sources)}", "dim"),
+                label=Text("     "),
+                hang=5,
+            )
 
 
 def _add_snippet(page: Page, snippet: str) -> None:

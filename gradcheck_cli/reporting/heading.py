@@ -11,6 +11,7 @@ from gradcheck_cli.reporting.numbers import counted, plural, shape, short
 from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.summary import VERDICTS, found
 
+HANG = 10  # where the text of the labelled lines under the heading starts
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 
 
@@ -23,7 +24,7 @@ def add_subject(page: Page, report: Report) -> None:
         plural(layers, "layer"),
         f"{counted(first.parameter_count)} parameters{_trainable(first)}",
         f"batch {', '.join(map(_input, first.batch)) or first.batch_size}",
-        *map(_loss, report.profiles),
+        *(_loss(profile, several=len(report.profiles) > 1) for profile in report.profiles),
     ]
     page.add(Text.assemble(said(first.target, "bold"), " · ", said(" · ".join(parts))), hang=2)
 
@@ -34,19 +35,22 @@ def _trainable(profile: Profile) -> str:
 
 
 def _input(given: InputProfile) -> str:
-    return f"{given.name} {shape(given.stats.shape)} {given.stats.dtype.removeprefix('torch.')}".strip()
+    name = "" if given.name.startswith("input ") else f"{given.name} "  # positional arguments have no name of their own
+    return f"{name}{shape(given.stats.shape)} {given.stats.dtype.removeprefix('torch.')}"
 
 
-def _loss(profile: Profile) -> str:
+def _loss(profile: Profile, *, several: bool) -> str:
     objective = profile.objective
-    return f"{objective.name} {short(objective.value)} ({objective.origin})"
+    told = objective.kind not in ("other", "model", "projection")
+    name = f"{objective.name} ({objective.kind})" if told and several else objective.kind if told else objective.name
+    return f"{name} {short(objective.value)} ({objective.origin})"
 
 
 def add_verdict(page: Page, report: Report) -> None:
     """Say in one line whether the model is healthy, and the names of what was found."""
     worst = report.worst()
     word = Text(VERDICTS[worst], style=STYLES[worst] if worst and worst != "note" else "bold green")
-    page.add(Text.assemble(word, ": ", said(found(report))), label=Text("verdict  "), hang=9)
+    page.add(Text.assemble(word, ": ", said(found(report))), label=Text("verdict"), hang=HANG)
 
 
 def add_footing(page: Page, report: Report) -> None:

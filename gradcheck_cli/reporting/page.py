@@ -10,12 +10,10 @@ from rich.text import Text
 
 from gradcheck_cli.reporting.base import Look
 
-# Of what the project itself draws; everything else that is not ASCII becomes an escape.
-_ASCII = {
-    **dict(zip("▁▂▃▄▅▆▇█", "..:-=+*#", strict=True)),
-    **{"·": "|", "×": "x", "→": "->", "−": "-", "…": "...", "≥": ">=", "≤": "<=", "≈": "~", "–": "-", "—": "-"},
-    **{"’": "'", "‘": "'", "“": '"', "”": '"', "²": "^2", "√": "sqrt ", "±": "+-", "‖": "||", "│": "|", "✓": "ok", "✗": "x"},
-}
+# What stands for the characters that reports are drawn with; anything else that is not ASCII becomes an escape.
+_SAME_LENGTH = dict(zip("▁▂▃▄▅▆▇█−–—‘’“”│·×", "..:-=+*#---''\"\"||x", strict=True))
+_LONGER = {"→": "->", "…": "...", "≥": ">=", "≤": "<=", "≈": "~", "²": "^2", "√": "sqrt ", "±": "+-", "‖": "||"}
+_ASCII = {ord(sign): plain for sign, plain in (_SAME_LENGTH | _LONGER).items()}
 _NO_WIDTH = 1_000_000
 
 
@@ -44,7 +42,7 @@ class Page:
             self._lines.append(Text())
 
     def add(self, text: Text, *, label: Text | None = None, hang: int = 0) -> None:
-        """Add a line, after a label that fills the first `hang` columns if there is one; what does not fit goes on at `hang`."""
+        """Add a line, after a label that fills the first `hang` columns; what does not fit goes on at `hang`."""
         lines = list(text.wrap(self._console, max(self.width - hang, 20), overflow="fold")) if text else [text]
         prefix = Text() if label is None else Text.assemble(label, " " * (hang - label.cell_len))
         for number, line in enumerate(lines):
@@ -68,7 +66,7 @@ class Page:
             self._lines.append(line)
 
     def render(self) -> str:
-        """Return all lines, with escape codes only where colour is wanted and ASCII alone where the encoding asks for it."""
+        """Return all lines, with escape codes only where colour is wanted, in ASCII where the encoding asks for it."""
         with self._console.capture() as captured:
             for line in self._lines:
                 self._console.print(line, soft_wrap=True, highlight=False)
@@ -78,7 +76,7 @@ class Page:
 
 def to_ascii(text: str) -> str:
     """Replace what the project draws by ASCII that looks alike, and everything else by escapes."""
-    return text.translate(str.maketrans(_ASCII)).encode("ascii", "backslashreplace").decode("ascii")
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def said(text: str, style: str = "") -> Text:

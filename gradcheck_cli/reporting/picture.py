@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -15,11 +16,11 @@ USUAL, RARE = 1.7, 3.0
 
 
 def binned(values: Sequence[float], most: int = _LONGEST) -> list[float]:
-    """Shorten a row to `most` values: each is the mean of its finite neighbours, or what they are when none is finite."""
+    """Shorten a row to `most` values: each the mean of its finite neighbours, or what they are when none is finite."""
     if len(values) <= most:
         return list(values)
     edges = [round(i * len(values) / most) for i in range(most + 1)]
-    return [_mean(values[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [_mean(values[a:b]) for a, b in itertools.pairwise(edges)]
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -51,7 +52,7 @@ def _block(value: float, low: float, high: float) -> str:
 
 
 def bar(value: float, low: float, high: float, cells: int, *, fine: bool) -> str:
-    """Draw one value as a bar of at most `cells` cells; what is measured and not zero has at least an eighth of a cell."""
+    """Draw one value as a bar of at most `cells` cells; what is not zero has at least an eighth of a cell."""
     if not math.isfinite(value):
         return ""
     eighths = max(1, round((value - low) / (high - low) * cells * 8))

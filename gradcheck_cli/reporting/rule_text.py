@@ -38,9 +38,7 @@ def _add_limits(out: Page, rule: Rule) -> None:
 def render_list(rules: Sequence[Rule], look: Look) -> str:
     """Render code, severity, name and summary of every rule."""
     out = Page(look)
-    cells = [
-        [said(r.code, "bold"), Text(r.severity, style=STYLES[r.severity]), said(r.name), said(r.summary)] for r in rules
-    ]
+    cells = [[said(r.code, "bold"), Text(r.severity, style=STYLES[r.severity]), said(r.name), said(r.summary)] for r in rules]
     _add_table(out, cells, right=frozenset(), indent=0)
     return out.render()
 

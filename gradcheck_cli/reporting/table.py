@@ -13,10 +13,10 @@ from gradcheck_cli.records import Finding, LayerProfile, Profile, Report
 from gradcheck_cli.reporting.heading import STYLES
 from gradcheck_cli.reporting.numbers import log10, shape, short
 from gradcheck_cli.reporting.page import Page, said
-from gradcheck_cli.reporting.picture import bar, span
+from gradcheck_cli.reporting.picture import bar, hue, span
 
 _WORST = 8
-_HEADS = ("layer", "output", "RMS", "gradient", "", "of parameters", "")
+_HEADS = ("layer", "output", "RMS", "gradient", "", "parameters", "")
 _RIGHT = frozenset({2, 3, 5})
 _BAR = 4  # its column
 
@@ -43,7 +43,8 @@ def add_layers(page: Page, report: Report) -> None:
         page.blank()
         head = (f"layers{of}{few}", "bold")
         page.add(Text.assemble(head, ("  L2 norms of gradients, RMS of outputs", "dim")), hang=2)
-        _add_rows(page, [_cells(row, profile, findings) for row in chosen], chosen)
+        reference = log10(profile.spines[0].points[0].l2) if profile.spines else math.nan
+        _add_rows(page, [_cells(row, profile, findings) for row in chosen], chosen, reference)
 
 
 def _fold(layers: Sequence[LayerProfile], depth: int | None) -> list[Row]:
@@ -110,13 +111,13 @@ def _flags(row: Row, held: set[str], findings: Sequence[Finding]) -> Text:
     return flags
 
 
-def _add_rows(page: Page, cells: list[list[Text]], rows: Sequence[Row]) -> None:
+def _add_rows(page: Page, cells: list[list[Text]], rows: Sequence[Row], reference: float) -> None:
     """Lay the columns out: the bars shrink first, then names fold onto further lines; nothing is cut off."""
     decades = [log10(row.layer.gradient.l2) if row.layer.gradient else math.nan for row in rows]
     low, high = span(decades)
     longest = 24 if page.width >= 110 else 12
     for line, value in zip(cells, decades, strict=True):
-        line[_BAR] = Text(bar(value, low, high, longest, fine=page.look.unicode), style="green")
+        line[_BAR] = Text(bar(value, low, high, longest, fine=page.look.unicode), style=hue(value, reference))
     heads = [Text(head, style="dim") for head in _HEADS]
     heads[_BAR] = Text(f"1e{low:.0f} … 1e{high:.0f}", style="dim")
     table = [heads, *cells]

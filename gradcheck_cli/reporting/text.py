@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from gradcheck_cli.records import Report
 from gradcheck_cli.reporting.base import Look
 from gradcheck_cli.reporting.findings import add_findings, add_picture
-from gradcheck_cli.reporting.heading import add_closing, add_footing, add_subject, add_verdict
+from gradcheck_cli.reporting.heading import HANG, add_closing, add_footing, add_subject, add_verdict
 from gradcheck_cli.reporting.numbers import log10
 from gradcheck_cli.reporting.page import Page
 from gradcheck_cli.reporting.table import add_layers
@@ -35,4 +37,10 @@ def _add_healthy_picture(page: Page, report: Report) -> None:
             spine = profile.spines[0]
             decades = [log10(point.l2) for point in reversed(spine.points)]
             word = "lost" if spine.drop >= 0 else "gained"
-            add_picture(page, decades, hang=11, remark=f"{abs(spine.drop):.1f} decades {word} on the way to the input")
+            add_picture(
+                page,
+                decades,
+                label=Text("gradient"),
+                hang=HANG,
+                remark=f"{abs(spine.drop):.1f} decades {word} on the way to the input",
+            )

@@ -92,7 +92,10 @@ class ParameterProfile:
     identical_units: bool = False  # all output rows are equal, with more than one row
     noise: str | None = None
     update_ratio: float | None = None  # RMS of the first update over RMS of the value, for the optimizer in the profile
+    moves_loss: bool | None = None  # without (or with exactly zero) gradient: do other values of it change the loss?
+    twin: str | None = None  # without gradient: a parameter with one that holds the same values (the network it is a copy of)
     touched_fraction: float | None = None  # embeddings: share of the rows that this batch looks up
+    moves_loss: bool | None = None  # unreached ones: does the loss change when the value does? None: not tried
     site: SourceSite | None = None
 
 

@@ -58,9 +58,7 @@ def units_of(activation: str, *, dead: float = 0.0, saturated: float | None = No
     return UnitFacts(activation=activation, dead_fraction=dead, **(values | fields))
 
 
-def parameter_of(
-    name: str, *, rms: float | None = None, gradient: float | None = 0.01, **fields: Any
-) -> ParameterProfile:
+def parameter_of(name: str, *, rms: float | None = None, gradient: float | None = 0.01, **fields: Any) -> ParameterProfile:
     """Return a parameter of the layer that its name says; `rms` is 1/√fan-in unless given."""
     shape = tuple(fields.pop("shape", (32, 32)))
     matrix = len(shape) > 1
@@ -89,9 +87,7 @@ def input_of(name: str = "x", *, rms: float = 1.0, **fields: Any) -> InputProfil
 def spine_of(layers: Sequence[LayerProfile]) -> Spine:
     """Return the spine through measured layers given in execution order."""
     measured = [layer for layer in reversed(layers) if layer.gradient is not None and layer.gradient.l2 > 0]
-    points = tuple(
-        SpinePoint(layer=p.name, kind=p.kind, role=p.role, call=0, l2=p.gradient.l2) for p in measured if p.gradient
-    )
+    points = tuple(SpinePoint(layer=p.name, kind=p.kind, role=p.role, call=0, l2=p.gradient.l2) for p in measured if p.gradient)
     segments = tuple(
         Segment(layer=a.layer, kind=a.kind, role=a.role, call=0, log10_gain=math.log10(b.l2 / a.l2))
         for a, b in itertools.pairwise(points)

@@ -1,0 +1,65 @@
+"""A NaN or infinity is made in the backward pass, though the forward pass is finite.
+
+What it measures
+The first operation, from the loss on, whose incoming gradient is finite and whose outgoing gradient is not.
+
+Why it matters
+The loss looks fine and one optimizer step fills the weights with NaN. It happens where a derivative is infinite at a
+finite value: `sqrt` and `norm` at zero, `x ** 0.5`, `acos` at one, and behind `torch.where`, which multiplies the
+branch not taken by zero, and zero times infinity is NaN.
+
+Limits and where they come from
+None.
+
+When it is wrong
+Never, if the optimizer uses that gradient.
+
+What to do
+Keep the argument away from the singular point inside the function (`sqrt(x.clamp_min(eps))`), and choose the safe argument
+before the function, not the result after it.
+
+References
+PyTorch, "Numerical accuracy"; pytorch issue 6394 (gradient of sqrt at zero).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from gradcheck_cli.records import Finding, NonFinite, Profile, Rule
+from gradcheck_cli.rules.examples import layer_of, profile_of
+from gradcheck_cli.rules.nonfinite_origin import describe, lead_up
+
+RULE = Rule(
+    code="GC502",
+    name="nonfinite-backward",
+    summary="A NaN or infinity is made in the backward pass.",
+    severity="error",
+    hides=("GC101", "GC102", "GC103", "GC104", "GC105", "GC106", "GC503"),
+)
+CONFIRM = "none"  # one NaN is enough
+
+
+def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
+    origin = next((n for n in profile.nonfinite if n.phase == "backward"), None)
+    if origin is None:
+        return
+    yield Finding(
+        code="GC502",
+        severity="error",
+        layer=origin.layer,
+        site=origin.site,
+        message=f"{describe(origin)}, going backward; the loss itself is {profile.objective.value:g}",
+        details=lead_up(origin),
+        facts={"origin": origin.operation, "kind": origin.kind, "scope": "model"},
+    )
+
+
+def _example(*phases: Literal["forward", "backward"]) -> Profile:
+    origins = tuple(NonFinite(phase=phase, layer="head", operation="sqrt", kind="nan") for phase in phases)
+    return profile_of(layer_of("head"), nonfinite=origins)
+
+
+FIRES = (lambda: _example("backward"),)
+CLEAN = (profile_of, lambda: _example("forward"))

@@ -1,0 +1,81 @@
+"""In float16 a value grows beyond 65504 and becomes infinite.
+
+What it measures
+For a model that computes in float16: whether an output or a gradient reaches 2^16, and whether an infinity is made out of
+values that are already large (above 1000).
+
+Why it matters
+float16 ends at 65504. The infinity turns into NaN at the next subtraction or division.
+
+Limits and where they come from
+`large` 1000: the square of it no longer fits. An infinity out of smaller numbers (a division by zero, a logarithm of zero)
+would occur in float32 too and is GC501's.
+
+When it is wrong
+A loss scale that overflows once is what a `GradScaler` probes for; it then halves the scale.
+
+What to do
+Use bfloat16, which reaches as far as float32, keep norms and softmax in float32 (autocast does), lower the loss scale, or
+scale down what grows.
+
+References
+P. Micikevicius et al., "Mixed Precision Training" (2018); IEEE 754-2019, binary16.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from gradcheck_cli.records import Finding, Limit, NonFinite, PrecisionForecast, Profile, Rule
+from gradcheck_cli.rules.examples import layer_of, profile_of
+from gradcheck_cli.rules.nonfinite_origin import describe, lead_up
+
+RULE = Rule(
+    code="GC504",
+    name="half-precision-overflow",
+    summary="In float16 a value grows beyond 65504.",
+    severity="error",
+    limits=(Limit(name="large", value=1000.0, unit="absolute value", source="its square is beyond 65504"),),
+    hides=("GC501", "GC502", "GC102", "GC204"),
+)
+CONFIRM = "none"  # an overflow is arithmetic
+
+
+def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
+    if not profile.dtype.endswith("float16") or profile.dtype.endswith("bfloat16"):
+        return
+    origin = next((n for n in profile.nonfinite if _overflowed(n, limits["large"])), None)
+    forecast = next((f for f in profile.precision if f.dtype == "float16"), None)
+    if origin is None and not (forecast and (forecast.forward_overflow or forecast.overflow_fraction > 0)):
+        return
+    if origin is not None:
+        message = f"float16 ends at 65504: {describe(origin)}"
+    else:
+        message = "float16 ends at 65504, and values of this model reach beyond it"
+    yield Finding(
+        code="GC504",
+        severity="error",
+        layer=origin.layer if origin else "",
+        site=origin.site if origin else None,
+        message=message,
+        details=lead_up(origin) if origin else (),
+        facts={"phase": origin.phase if origin else "forward", "scope": "model"},
+    )
+
+
+def _overflowed(origin: NonFinite, large: float) -> bool:
+    return any(size >= large or math.isinf(size) for _, size in origin.lead_up[-1:])
+
+
+def _example(dtype: str, size: float, overflow: float = 0.0) -> Profile:
+    origin = NonFinite(phase="forward", layer="net.3", operation="mul", kind="inf", lead_up=(("net.2: relu", size),))
+    forecast = PrecisionForecast(
+        dtype="float16", underflow_fraction=0.0, overflow_fraction=overflow, worst_layer=None, worst_underflow=0.0,
+        loss_scale=1.0, scaled_underflow=0.0,
+    )  # fmt: skip
+    return profile_of(layer_of("net.3"), dtype=dtype, nonfinite=(origin,), precision=(forecast,))
+
+
+FIRES = (lambda: _example("float16", 4e4), lambda: _example("float16", 1.0, overflow=0.01))
+CLEAN = (lambda: _example("float32", 4e4), lambda: _example("float16", 0.0), lambda: _example("bfloat16", 4e4))

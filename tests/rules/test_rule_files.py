@@ -1,0 +1,109 @@
+"""Every rule file: its page, its declaration, and its own examples."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from gradcheck_cli import rules
+from gradcheck_cli.records import Profile, from_dict, to_dict
+from gradcheck_cli.rules import RuleFile, load_rules
+from gradcheck_cli.rules.selection import limits_of
+from gradcheck_cli.settings import Settings
+
+FILES = load_rules()
+HEADINGS = (
+    "What it measures",
+    "Why it matters",
+    "Limits and where they come from",
+    "When it is wrong",
+    "What to do",
+    "References",
+)
+FOLDER = Path(rules.__file__).parent
+EXAMPLES = [
+    pytest.param(file, example, expected, id=f"{file.rule.code}-{'fires' if expected else 'clean'}-{i}")
+    for file in FILES
+    for expected, examples in ((True, file.fires), (False, file.clean))
+    for i, example in enumerate(examples)
+]
+
+
+def _limits(file: RuleFile) -> dict[str, float]:
+    return limits_of(file.rule, Settings(target=""))
+
+
+@pytest.mark.parametrize(("file", "example", "expected"), EXAMPLES)
+def test_examples_fire_or_stay_clean(file, example, expected):
+    findings = list(file.check(example(), _limits(file)))
+    assert bool(findings) == expected
+    assert all(f.code == file.rule.code and f.message for f in findings)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.rule.code)
+def test_page_has_all_headings_in_order(file):
+    lines = file.page.splitlines()
+    assert [line for line in lines if line in HEADINGS] == list(HEADINGS)
+    assert lines[0].endswith(".")
+    assert lines[1] == ""
+    assert lines[0].rstrip(".") == file.rule.summary.rstrip(".") or len(file.rule.summary) < 100
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.rule.code)
+def test_declaration(file):
+    rule = file.rule
+    assert re.fullmatch(r"GC[1-69]\d\d", rule.code)
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.name)
+    assert not rule.name.startswith(("no-", "disallow-", "check-", "avoid-"))
+    assert all(limit.source and limit.unit and re.fullmatch(r"[a-z]+(-[a-z]+)*", limit.name) for limit in rule.limits)
+    assert all(limit.name in file.page for limit in rule.limits)
+    assert file.fires
+    assert file.clean
+
+
+def test_codes_and_names_are_unique_and_match_the_file_names():
+    assert len({f.rule.code for f in FILES}) == len({f.rule.name for f in FILES}) == len(FILES)
+    stems = [path.stem for path in sorted(FOLDER.glob("gc[0-9]*.py"))]
+    assert [stem[:5].upper() for stem in stems] == [f.rule.code for f in FILES]
+
+
+def test_hides_names_rules_and_has_no_cycle():
+    hides = {f.rule.code: f.rule.hides for f in FILES}
+    assert {code for victims in hides.values() for code in victims} <= set(hides)
+
+    def walk(code, above):
+        assert code not in above, f"{' → '.join([*above, code])} hide each other"
+        for victim in hides[code]:
+            walk(victim, (*above, code))
+
+    for code in hides:
+        walk(code, ())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.rule.code)
+def test_findings_survive_their_way_through_json(file):
+    finding = next(iter(file.check(file.fires[0](), _limits(file))))
+    assert from_dict(type(finding), to_dict(finding)).message == finding.message
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.rule.code)
+def test_examples_survive_their_way_through_json(file):
+    profile = file.fires[0]()
+    again = from_dict(Profile, to_dict(profile))
+    assert [f.message for f in file.check(again, _limits(file))] == [f.message for f in file.check(profile, _limits(file))]
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.stem)
+def test_rules_neither_print_nor_import_torch(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {a.name.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    imported |= {(n.module or "").partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert "torch" not in imported
+    calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    assert not calls & {"print", "eval", "exec"}
+
+
+def test_check_takes_a_profile_and_limits():
+    for file in FILES:
+        assert len(inspect.signature(file.check).parameters) == 2

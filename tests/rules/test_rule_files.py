@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from gradcheck_cli import rules
 from gradcheck_cli.records import Profile, from_dict, to_dict
 from gradcheck_cli.rules import RuleFile, load_rules

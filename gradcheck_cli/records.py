@@ -95,7 +95,6 @@ class ParameterProfile:
     moves_loss: bool | None = None  # without (or with exactly zero) gradient: do other values of it change the loss?
     twin: str | None = None  # without gradient: a parameter with one that holds the same values (the network it is a copy of)
     touched_fraction: float | None = None  # embeddings: share of the rows that this batch looks up
-    moves_loss: bool | None = None  # unreached ones: does the loss change when the value does? None: not tried
     site: SourceSite | None = None
 
 

@@ -16,8 +16,8 @@ it was not measured whether the parameters matter, layers that ran before the la
 share on (one stock model in twenty has idle parameters, mostly poolers that run last).
 
 When it is wrong
-A target network kept under `no_grad` on purpose matters to the loss and must not learn: set `requires_grad = False` on it,
-which is also faster. Layers that are dropped at random are looked at under several seeds.
+A target network kept under `no_grad` on purpose matters to the loss and must not learn. While it still holds the same
+values as the network that learns it is a note; later set `requires_grad = False` on it, which is also faster. Layers that are dropped at random are looked at under several seeds.
 
 What to do
 Remove the cut, or say that it is meant by freezing the parameters. Use straight-through or Gumbel-softmax estimators for
@@ -59,9 +59,12 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     cut: list[ParameterProfile] = []
     unknown: list[ParameterProfile] = []
     idle: list[ParameterProfile] = []
+    copies: list[ParameterProfile] = []
     last = max((x.order for x in leaves(profile) if x.gradient is not None), default=-1)
     for p in lost:
-        if p.moves_loss is None and _ran_before(layers.get(p.layer), last):
+        if p.twin is not None:
+            copies.append(p)
+        elif p.moves_loss is None and _ran_before(layers.get(p.layer), last):
             unknown.append(p)
         else:
             (cut if p.moves_loss else idle).append(p)
@@ -73,6 +76,10 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         yield _finding(unknown, profile, "warning", "detached?", "run, but get no gradient: the loss does not reach them")
     elif unknown:
         idle = [p for p in lost if p in unknown or p in idle]
+    if copies:
+        yield _finding(
+            copies, profile, "note", "copy", f"get no gradient: a copy of the network that learns (`{copies[0].twin}`)"
+        )
     if idle:
         yield _finding(idle, profile, "note", "idle", "get no gradient: this loss does not use them")
 
@@ -113,13 +120,14 @@ def _module_around(names: Sequence[str]) -> str:
     return ".".join(level[0] for level in itertools.takewhile(lambda level: len(set(level)) == 1, levels))
 
 
-def _example(*states: tuple[str, str, bool | None], size: int = 32) -> Profile:
+def _example(*states: tuple[str, str, bool | None], twin: str | None = None) -> Profile:
     layers, parameters = [], []
     for name, state, moves in states:
         gradient = 0.01 if state == "measured" else None
         calls = 0 if state == "uncalled" else 1
         layers.append(layer_of(name, gradient=gradient, calls=calls))
-        parameters.append(parameter_of(f"{name}.weight", gradient=gradient, moves_loss=moves, shape=(size, size)))
+        copy_of = twin if moves else None
+        parameters.append(parameter_of(f"{name}.weight", gradient=gradient, moves_loss=moves, twin=copy_of))
     return profile_of(*layers, parameters=tuple(parameters))
 
 
@@ -127,6 +135,7 @@ FIRES = (
     lambda: _example(("enc.0", "unreached", True), ("enc.1", "unreached", True), ("head", "measured", None)),
     lambda: _example(("a", "measured", None), ("text", "unreached", None), ("head", "measured", None)),
     lambda: _example(("a", "measured", None), ("pooler", "unreached", False)),
+    lambda: _example(("online", "measured", None), ("target", "unreached", True), twin="online.weight"),
 )
 CLEAN = (
     lambda: _example(("a", "measured", None), ("b", "measured", None)),

@@ -1,0 +1,2 @@
+"""Sick networks."""
+CASES = ()

@@ -21,7 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.statistics import Summary, summarise
@@ -101,6 +105,7 @@ class Capture:
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
+            _global_forward_hooks_with_kwargs.pop(getattr(handle, "id", None), None)  # torch leaves this one behind
         self._handles.clear()
         self._context.close()
 

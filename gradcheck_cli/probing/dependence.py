@@ -29,15 +29,16 @@ def input_dependence(
     last = [x.sample_variation for x in layers if x.output is not None and x.output.shape == output.shape and x.sample_variation is not None]
     if last and last[-1] > _SAME:
         return last[-1]
-    inputs = [t for t in tensors_in([list(batch.args), dict(batch.kwargs)]) if t.numel() and t.layout is torch.strided]
+    inputs = [t for t in tensors_in([list(batch.args), dict(batch.kwargs)]) if t.numel() and t.layout is torch.strided and not t.is_nested and 0 not in t.stride()]
     saved = [t.detach().clone() for t in inputs]
-    with torch.no_grad():
-        before = main_output_value(run())
-        try:
+    before = main_output_value(run())  # with the graph on: a gradient penalty inside the loss needs it
+    try:
+        with torch.no_grad():
             for tensor in inputs:
                 _scramble(tensor)
-            after = main_output_value(run())
-        finally:
+        after = main_output_value(run())
+    finally:
+        with torch.no_grad():
             for tensor, value in zip(inputs, saved, strict=True):
                 tensor.copy_(value)
     if before is None or after is None or before.shape != after.shape:

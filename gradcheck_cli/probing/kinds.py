@@ -102,6 +102,8 @@ _ACTIVATION_KINDS: dict[type[nn.Module], str] = {
 
 def activation_of(module: nn.Module) -> str | None:
     """The activation's function name if the module is one, by exact type (a subclass may compute anything)."""
+    if type(module) is nn.Hardtanh and module.min_val == 0:
+        return "relu6"  # a relu with a ceiling, whatever its height
     return _ACTIVATION_KINDS.get(type(module))
 
 
@@ -143,7 +145,7 @@ def activation_node(node: object) -> str | None:
     kind = _NODE_KINDS.get(node_name(node))
     if kind == "elu" and getattr(node, "_saved_scale", 1.0) != 1.0:
         kind = "selu"
-    elif kind == "hardtanh" and getattr(node, "_saved_min_val", -1) == 0 and getattr(node, "_saved_max_val", 1) == 6:
+    elif kind == "hardtanh" and getattr(node, "_saved_min_val", -1) == 0:
         kind = "relu6"
     return kind
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gradcheck_cli.loading.base import OptimizerSpec
-from gradcheck_cli.probing.kinds import role_of
+from gradcheck_cli.probing.graph import Graph
+from gradcheck_cli.probing.kinds import PASS_NODES, node_name, role_of, role_of_node
 from gradcheck_cli.probing.statistics import as_dense, summarise
 from gradcheck_cli.records import ParameterProfile, SourceSite, State
 
@@ -20,9 +21,28 @@ ParameterRole = Literal["weight", "bias", "scale", "embedding", "recurrent", "ot
 _CANCELLED = 3e-6
 
 
+def parameters_in(graph: Graph) -> tuple[set[int], set[int]]:
+    """Ids of the parameters that the loss reaches, and of those that enter a matrix product or convolution, behind nothing but views."""
+    reached, multiplied = set(), set()
+    for node in graph.order:
+        parameter = getattr(node, "variable", None)
+        if parameter is None:
+            continue
+        reached.add(id(parameter))
+        stack = list(graph.predecessors[node])
+        while stack:
+            consumer = stack.pop()
+            if role_of_node(consumer) == "linear":
+                multiplied.add(id(parameter))
+            elif node_name(consumer) in PASS_NODES:
+                stack.extend(graph.predecessors[consumer])
+    return reached, multiplied
+
+
 def build_parameters(
     model: nn.Module,
     reached: set[int],
+    multiplied: set[int],
     output_gradient: Mapping[str, float],
     optimizer: OptimizerSpec | None,
     sites: Mapping[str, SourceSite],
@@ -31,7 +51,7 @@ def build_parameters(
 ) -> tuple[ParameterProfile, ...]:
     """Read every parameter and its `.grad` after the backward pass; tied parameters once, with their aliases.
 
-    `reached` holds ids of parameters whose AccumulateGrad node the loss reaches, `output_gradient` the gradient's L2 per layer.
+    `reached` and `multiplied` come from `parameters_in`; `output_gradient` is the gradient's L2 per layer.
     """
     owners = {id(p): (name, module) for name, module in model.named_modules() for p in module.parameters(recurse=False)}
     names: dict[int, list[str]] = {}
@@ -44,7 +64,7 @@ def build_parameters(
         layer, module = owners[key]
         layer = layer.replace("_orig_mod.", "")
         name, *aliases = names[key]
-        role = _role(name, parameter, module)
+        role = _role(name, parameter, module, key in multiplied)
         value = summarise(parameter, histogram=False)
         gradient = parameter.grad
         summary = None if gradient is None else summarise(gradient, exact=exact)
@@ -82,7 +102,7 @@ def _state(parameter: nn.Parameter, reached: bool, measured: bool) -> State:
     return "measured" if measured or reached else "unreached"
 
 
-def _role(name: str, parameter: Tensor, module: nn.Module) -> ParameterRole:
+def _role(name: str, parameter: Tensor, module: nn.Module, multiplied: bool) -> ParameterRole:
     last = name.rsplit(".", 1)[-1]
     kind = role_of(module)
     if kind == "embedding":
@@ -93,7 +113,9 @@ def _role(name: str, parameter: Tensor, module: nn.Module) -> ParameterRole:
         return "recurrent" if "hh" in last else "weight"
     if parameter.ndim <= 1 or kind == "norm":
         return "scale"
-    return "weight" if parameter.squeeze().ndim > 1 or kind == "linear" else "scale"
+    if kind == "linear" or multiplied:
+        return "weight"
+    return "other" if parameter.squeeze().ndim > 1 else "scale"  # a table of positions, a learned token; a layer scale
 
 
 def _fans(parameter: Tensor, module: nn.Module) -> tuple[int | None, int | None]:

@@ -22,10 +22,11 @@ from gradcheck_cli.probing.capture import Capture, Ownership, graph_of
 from gradcheck_cli.probing.dependence import input_dependence
 from gradcheck_cli.probing.forward import ForwardObserver
 from gradcheck_cli.probing.graph import Graph, Node
+from gradcheck_cli.probing.influence import with_influence
 from gradcheck_cli.probing.layers import build_layers, functional_facts
 from gradcheck_cli.probing.objective import batch_size_of, input_profiles, objective_profile
 from gradcheck_cli.probing.pairs import find_linear_pairs
-from gradcheck_cli.probing.parameters import build_parameters
+from gradcheck_cli.probing.parameters import build_parameters, parameters_in
 from gradcheck_cli.probing.precision import forecast_precision
 from gradcheck_cli.probing.recurrence import ends_only, fused_times, loop_times
 from gradcheck_cli.probing.sandbox import untouched
@@ -114,7 +115,7 @@ def measure(measurer: Measurer) -> Profile:
         on_spine = {node for _, chain in plan.chains for node in chain}
         times: tuple[TimeProfile, ...] = _times(lambda: loop_times(capture, graph, sites, measurer.seed, on_spine), gaps)
         pairs = find_linear_pairs(graph, capture, on_spine)
-        reached = {id(n.variable) for n in graph.order if hasattr(n, "variable")}
+        reached, multiplied = parameters_in(graph)
         observed = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
         _backward(measurer, capture, outcome)
         at_end = ends_only(capture)
@@ -125,7 +126,9 @@ def measure(measurer: Measurer) -> Profile:
         _free(capture, graph, plan, functional)
         del outcome
     gradient_l2 = {layer.name: layer.gradient.l2 for layer in layers if layer.gradient is not None}
-    parameters = build_parameters(model, reached, gradient_l2, measurer.subject.optimizer, sites, exact=measurer.exact)
+    parameters = build_parameters(
+        model, reached, multiplied, gradient_l2, measurer.subject.optimizer, sites, exact=measurer.exact)
+    parameters = with_influence(model, parameters, gradient_l2, objective.value, measurer.run)
     layers, unseen = _overwritten(layers, parameters, observed)
     times += _times(lambda: fused_times(observer.inputs, sites, measurer.seed, at_end), gaps)
     optimizer = measurer.subject.optimizer

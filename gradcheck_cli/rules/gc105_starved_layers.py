@@ -75,7 +75,8 @@ def _starves(layer: LayerProfile, profile: Profile, floor: float) -> bool:
     if not layer.leaf or layer.role not in ("linear", "recurrent", "attention", "embedding") or layer.gradient is None:
         return False
     weights = [p for p in profile.parameters if p.layer == layer.name and p.state != "frozen" and p.role != "bias"]
-    return layer.gradient.l2 <= floor and any(p.value.rms > 0.0 for p in weights)
+    # Weights whose values make no difference to the loss are idle, not starved: attention over one token, a branch behind a zero gate.
+    return layer.gradient.l2 <= floor and any(p.value.rms > 0.0 and p.moves_loss is not False for p in weights)
 
 
 def _example(gradient: float, size: int = 32) -> Profile:

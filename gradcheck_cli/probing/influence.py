@@ -1,0 +1,102 @@
+"""Parameters without a gradient: would other values of them change the loss? Runs only where there are some."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import nn
+
+from gradcheck_cli.loading.base import Outcome
+from gradcheck_cli.records import ParameterProfile
+
+_MOST_LAYERS = 24  # forward passes spent at most, one a layer
+# Gradients this far below the largest are rounding noise of float32 in a sum that cancels, as on the query side of attention over
+# one token; likewise a loss that changes by less than _SAME.
+_NOISE = 1e-8
+_SAME = 1e-6
+
+
+def with_influence(
+    model: nn.Module,
+    parameters: tuple[ParameterProfile, ...],
+    gradients: Mapping[str, float],
+    loss: float,
+    run: Callable[[], Outcome],
+) -> tuple[ParameterProfile, ...]:
+    """Fill in `moves_loss` and `twin` of trainable parameters whose gradient is missing, zero or rounding noise.
+
+    `gradients` holds the L2 norm of the gradient at each layer's output.
+
+    All of them are given random values at once; only if that changes the loss, from the same random state, is it done again layer by
+    layer. A parameter that cannot move the loss is idle (an unused head, attention over one token); one that can, but has no gradient,
+    is cut off or starved. `moves_loss` stays None where the loss does not repeat itself or there are too many layers.
+    """
+    floor = _NOISE * max(gradients.values(), default=0.0)
+    silent = [
+        p
+        for p in parameters
+        if p.state != "frozen"
+        and not p.value.nonfinite
+        and (p.gradient is None or p.gradient.abs_max == 0.0 or gradients.get(p.layer, math.inf) <= floor)
+    ]
+    if not silent:
+        return parameters
+    live = dict(model.named_parameters(remove_duplicate=False))
+    live.update({name.replace("_orig_mod.", ""): p for name, p in list(live.items())})
+    moves: dict[str, bool | None] = {}
+    with torch.no_grad():
+        saved = {p.name: live[p.name].detach().clone() for p in silent}
+    try:
+        if not _same(loss, run):
+            return parameters
+        _scramble(live[p.name] for p in silent)
+        if _same(loss, run):
+            moves = dict.fromkeys(saved, False)
+        else:
+            _restore(live, saved)
+            layers = list(dict.fromkeys(p.layer for p in silent))
+            for layer in layers if len(layers) <= _MOST_LAYERS else ():
+                names = [p.name for p in silent if p.layer == layer]
+                _scramble(live[name] for name in names)
+                moved = not _same(loss, run)
+                moves.update(dict.fromkeys(names, moved))
+                _restore(live, {name: saved[name] for name in names})
+    finally:
+        _restore(live, saved)
+    twins = {p.name: _twin(p, parameters, live) for p in silent if p.gradient is None and moves.get(p.name)}
+    return tuple(
+        dataclasses.replace(p, moves_loss=moves.get(p.name), twin=twins.get(p.name)) if p.name in saved else p for p in parameters
+    )
+
+
+def _same(loss: float, run: Callable[[], Outcome]) -> bool:
+    return abs(float(run().loss.detach()) - loss) <= _SAME * abs(loss)
+
+
+def _scramble(parameters: Iterable[nn.Parameter]) -> None:
+    """Random values of the parameter's own size, or of 0.1 where it is all zero."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in parameters:
+            size = p.abs().double().square().mean().sqrt().item() or 0.1
+            p.copy_(torch.randn(p.shape, generator=generator).to(p) * size)
+
+
+def _restore(live: dict[str, nn.Parameter], saved: dict[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, value in saved.items():
+            live[name].copy_(value)
+
+
+def _twin(silent: ParameterProfile, parameters: tuple[ParameterProfile, ...], live: dict[str, nn.Parameter]) -> str | None:
+    """A parameter with a gradient and bit for bit the same values: then this one belongs to a momentum copy of a network."""
+    if silent.constant or silent.value.rms == 0.0:
+        return None
+    for p in parameters:
+        same_kind = p.gradient is not None and p.value.shape == silent.value.shape and p.value.l2 == silent.value.l2
+        if same_kind and torch.equal(live[p.name], live[silent.name]):
+            return p.name
+    return None

@@ -27,7 +27,7 @@ class GCN(nn.Module):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.inp(x)
+        x = torch.relu(self.inp(x))
         for conv in self.convs:
             x = torch.relu(conv(self.adjacency @ x))
         return self.out(x)

@@ -82,6 +82,14 @@ def _no_conflict(settings: Settings, display: Display, origins: Mapping[str, str
         if clash:
             names = [origins.get(n, f"--{fields()[n].key}") for n in (first, second)]
             raise GradcheckError("E680", f"{names[0]} and {names[1]} contradict each other", why, "leave one of them out")
+    inputs = [f for f in (settings.target.split(":", 1)[0], settings.data, settings.weights) if f]
+    if display.output_file and Path(display.output_file).resolve() in [Path(f).resolve() for f in inputs]:
+        raise GradcheckError(
+            "E680",
+            f"--output-file would overwrite {display.output_file}",
+            "the scan reads this file",
+            "give another path for the report",
+        )
 
 
 def _safe(settings: Settings) -> bool:

@@ -35,6 +35,7 @@ def main() -> None:
     faults = (folder / "faults").open("w")
     faulthandler.enable(faults)
     faulthandler.register(signal.SIGTERM, faults, chain=True)  # the parent sends it when time is up
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what was printed before a crash is seen
     phase.listen(lambda name: _write(folder / "phase", name))
     result = _result(folder)
     phase.enter("writing the result")

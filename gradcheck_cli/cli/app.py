@@ -72,16 +72,11 @@ def run(arguments: list[str]) -> int:
         show_error(error, with_trace=shown)
         return 2
     except KeyboardInterrupt:
-        show_error(_interrupted(), with_trace=False)
         return 130
     except BaseException as error:
         show_error(_internal(error), with_trace=shown)
         return 2
     return 0
-
-
-def _interrupted() -> GradcheckError:
-    return GradcheckError("E573", "interrupted", "the scan had not come to a verdict", "run it again")
 
 
 def _internal(error: BaseException) -> GradcheckError:

@@ -14,6 +14,7 @@ import typer
 from gradcheck_cli import __version__
 from gradcheck_cli.cli.flags import with_options
 from gradcheck_cli.cli.progress import show_print, spinner
+from gradcheck_cli.cli.stderr import show_error
 from gradcheck_cli.cli.terminal import check_writable, emit, save, screen
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.reporting.base import Look
@@ -49,6 +50,9 @@ def scan(
     except GradcheckError as error:
         _deliver_error(error, configured)
         raise
+    except KeyboardInterrupt:
+        show_error(GradcheckError("E573", "interrupted", "there is no verdict yet", "run it again"), with_trace=False)
+        raise typer.Exit(130) from None
     _deliver(report, configured, time.monotonic() - begun)
     raise typer.Exit(exit_code(report, configured.settings.fail_on))
 

@@ -46,10 +46,10 @@ def emit(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise _unwritable("the standard output", error.strerror or str(error)) from None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it exits
+        if not isinstance(error, BrokenPipeError):
+            raise _unwritable("the standard output", error.strerror or str(error)) from None
 
 
 def check_writable(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # Controls, format characters (bidi, zero-width), surrogates, private use, unassigned, line and paragraph separators.
@@ -13,9 +14,15 @@ _INVISIBLE = (
     | {chr(c) for c in range(0xE0100, 0xE01F0)}
 )
 
+_LOG_COMMAND = re.compile(r"(?<!\S)::(?=\S)|##(?=\[)")
+
 
 def clean(text: str) -> str:
-    """Write every control, bidi, zero-width and otherwise unprintable character of one line as an escape."""
+    """Write every control, bidi, zero-width and otherwise unprintable character of one line as an escape.
+
+    So is the start of what the log of a build server would obey: `::error::` at the beginning of a line, `##[` anywhere.
+    """
+    text = _LOG_COMMAND.sub(lambda found: _escaped(found[0][0]) + found[0][1:], text)
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(c) if unicodedata.category(c) in _HARMFUL or c in _INVISIBLE else c for c in text)

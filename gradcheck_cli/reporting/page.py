@@ -46,8 +46,9 @@ class Page:
         lines = list(text.wrap(self._console, max(self.width - hang, 20), overflow="fold")) if text else [text]
         prefix = Text() if label is None else Text.assemble(label, " " * (hang - label.cell_len))
         for number, line in enumerate(lines):
-            line.rstrip()
-            self._lines.append(Text.assemble(" " * hang if number else prefix, line))
+            made = Text.assemble(" " * hang if number else prefix, line)
+            made.rstrip()
+            self._lines.append(made)
 
     def row(self, cells: Sequence[Text], widths: Sequence[int], *, right: frozenset[int], indent: int = 2) -> None:
         """Add one row of a table; a cell that is wider than its column is folded onto further lines."""

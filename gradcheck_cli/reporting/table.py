@@ -115,11 +115,12 @@ def _add_rows(page: Page, cells: list[list[Text]], rows: Sequence[Row], referenc
     """Lay the columns out: the bars shrink first, then names fold onto further lines; nothing is cut off."""
     decades = [log10(row.layer.gradient.l2) if row.layer.gradient else math.nan for row in rows]
     low, high = span(decades)
-    longest = 24 if page.width >= 110 else 12
+    longest = 24 if page.width >= 110 else 12 if page.width >= 78 else 6
     for line, value in zip(cells, decades, strict=True):
         line[_BAR] = Text(bar(value, low, high, longest, fine=page.look.unicode), style=hue(value, reference))
     heads = [Text(head, style="dim") for head in _HEADS]
-    heads[_BAR] = Text(f"1e{low:.0f} … 1e{high:.0f}", style="dim")
+    if longest >= 12:
+        heads[_BAR] = Text(f"1e{low:.0f} … 1e{high:.0f}", style="dim")
     table = [heads, *cells]
     widths = [max(line[column].cell_len for line in table) for column in range(len(_HEADS))]
     spare = page.width - 2 - sum(widths[1:]) - 2 * len(widths)

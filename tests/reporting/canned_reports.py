@@ -22,7 +22,6 @@ from gradcheck_cli.records import (
     TensorStats,
 )
 
-DEPTH = 20
 _GAIN = {"Linear": -0.24, "Sigmoid": -0.61}
 
 
@@ -34,8 +33,8 @@ def stats(l2: float, shape: tuple[int, ...] = (64, 64), **more: object) -> Tenso
     )
 
 
-def _layers(gain: dict[str, float]) -> tuple[list[LayerProfile], list[ParameterProfile], Spine]:
-    kinds = [kind for _ in range(DEPTH) for kind in gain] + ["Linear"]
+def _layers(gain: dict[str, float], depth: int) -> tuple[list[LayerProfile], list[ParameterProfile], Spine]:
+    kinds = [kind for _ in range(depth) for kind in gain] + ["Linear"]
     log = -0.9
     layers, parameters, points, segments = [], [], [], []
     for index in reversed(range(len(kinds))):
@@ -83,8 +82,8 @@ def _layers(gain: dict[str, float]) -> tuple[list[LayerProfile], list[ParameterP
     return [root, *reversed(layers)], parameters[::-1], spine
 
 
-def _profile(gain: dict[str, float], **more: object) -> Profile:
-    layers, parameters, spine = _layers(gain)
+def _profile(gain: dict[str, float], depth: int = 20, **more: object) -> Profile:
+    layers, parameters, spine = _layers(gain, depth)
     given = {
         "target": "examples/deep.py",
         "model_kind": "Deep",
@@ -113,9 +112,12 @@ def healthy() -> Report:
     return Report(tool_version="0.1.0", profiles=(_profile({"Linear": -0.01, "ReLU": 0.005}),), findings=())
 
 
-def sick() -> Report:
+def sick(depth: int = 20) -> Report:
     profile = _profile(
-        _GAIN, assumptions=("learning rate 1e-3 for Adam, for the update sizes",), gaps=("histograms of 2 tensors are sampled",)
+        _GAIN,
+        depth,
+        assumptions=("learning rate 1e-3 for Adam, for the update sizes",),
+        gaps=("histograms of 2 tensors are sampled",),
     )
     spine = profile.spines[0]
     finding = Finding(

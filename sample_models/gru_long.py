@@ -1,5 +1,5 @@
-"""nn.GRU with default initialisation over 200 steps, read at the last one: half is forgotten at each step."""
-# gradcheck-expect: GC103
+"""nn.GRU as it comes over 200 steps, read at the last one: it starts with a short memory, but its gates learn to hold."""
+# gradcheck-expect: clean
 
 import torch
 from torch import nn

@@ -19,7 +19,7 @@ SAMPLES = sorted((ROOT / "sample_models").glob("*.py"))
 
 
 def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("document_samples", ROOT / "scripts" / "document_samples.py")
+    spec = importlib.util.spec_from_file_location("samples", ROOT / "docs" / "samples.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -60,7 +60,7 @@ def test_there_are_enough_samples_of_both_kinds() -> None:
 
 
 def test_page_of_sample_models_is_fresh() -> None:
-    assert documents.PAGE.read_text(encoding="utf-8") == documents.page(), "run python scripts/document_samples.py"
+    assert documents.PAGE.read_text(encoding="utf-8") == documents.page(), "run python docs/samples.py"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "sample-models.md"
 MARK = "# gradcheck-expect"
 INTRODUCTION = """# Sample models
 
-<!-- Written by `python scripts/document_samples.py`; edit the files in sample_models/ instead. -->
+<!-- Written by `python docs/samples.py`; edit the files in sample_models/ instead. -->
 
 Small models as people write them, each with the verdict that it must get. `gradcheck scan sample_models/NAME.py` scans
 one; `pytest tests/test_sample_models.py` scans all of them and compares. The verdict stands in the file itself:

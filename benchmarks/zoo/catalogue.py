@@ -21,7 +21,7 @@ HEALTHY = (
     "healthy_transformers",
     "healthy_packages",
 )
-SICK = ("sick",)
+SICK = ("sick_depth", "sick_time", "sick_parts", "sick_training")
 
 
 def load_cases(files: tuple[str, ...]) -> dict[str, Case]:

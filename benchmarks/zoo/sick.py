@@ -1,2 +1,0 @@
-"""Sick networks."""
-CASES = ()

@@ -4,7 +4,7 @@ What it measures
 For every weight matrix the size of the optimizer's first update over the size of the weight itself (L2 over L2), for the
 optimizer and learning rate found in the file or given with `--optimizer` and `--lr`; then the median over the weights.
 Biases, norm scales, embeddings (only the rows of the batch move), weights that start at zero or constant, weights
-without any gradient yet (behind a part that starts at zero), and gradients that are rounding noise do not count.
+without any gradient yet (behind a part that starts at zero), and gradients that are zero or rounding noise do not count.
 
 Why it matters
 A step that is as large as the weight overwrites the initialisation: the next loss has nothing to do with this one. A step
@@ -84,7 +84,7 @@ def _counts(parameter: ParameterProfile) -> bool:
         parameter.role in ("weight", "recurrent")
         and parameter.state == "measured"
         and parameter.update_ratio is not None
-        and math.isfinite(parameter.update_ratio)
+        and 0 < parameter.update_ratio < math.inf  # no gradient at all is another rule's business
         and parameter.update_ratio > 0
         and parameter.noise is None
         and not parameter.constant
@@ -106,6 +106,7 @@ CLEAN = (
     lambda: _example("Adam", 1e-3, 0.02, 0.03, 0.1),
     lambda: _example("AdamW", 6e-4, 0.3, 0.03, 0.03),  # a residual projection that starts small
     lambda: _example("SGD", 0.0, 0.0, 0.0),  # warm-up
+    lambda: _example("AdamW", 1e-3, 0.0, 0.0),  # all silenced by a part that starts at zero
     lambda: _example("AdamW", 1e-3, 0.01, 0.0, 0.0, 0.0),  # the A matrices of LoRA, while B is zero
     lambda: _example("SGD", 0.1, 1e-3, 1e-4, 1e-8),  # one layer far below: another rule's business
 )

@@ -1,0 +1,131 @@
+"""Fill a remedy's snippet with the user's own names."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradcheck_cli.records import Finding, LayerProfile, Profile, SourceSite
+from gradcheck_cli.remedies.catalogue_reader import Remedy
+from gradcheck_cli.remedies.evidence import activation_layers, clip_threshold, clip_value, linear_layers
+
+_FALLBACKS = {"better_lr": "1e-4", "feature": "column", "loss_scale": "65536.0"}  # where the scan knows no better
+_GAINS = ("sigmoid", "tanh", "relu", "leaky_relu", "selu")  # that nn.init.calculate_gain knows
+
+
+def fill(remedy: Remedy, profile: Profile, finding: Finding, facts: Mapping[str, Any]) -> str:
+    """Return the snippet for one finding. A name that nothing is known of stays visible as its placeholder."""
+    target = _target(remedy, profile, finding, facts)
+    called = target is None or target.functional or not target.leaf  # a call in a forward method, no layer to replace
+    text = remedy.snippet_functional if called and remedy.snippet_functional else remedy.snippet
+    return string.Template(text).safe_substitute(_names(profile, finding, facts, target)).rstrip()
+
+
+def accessor(name: str) -> str:
+    """Write a layer's fqn as Python: `net.3.fc` becomes `model.net[3].fc`."""
+    text = "model"
+    for part in name.partition("/")[0].split(".") if name else ():
+        if part.isdigit():
+            text += f"[{part}]"
+        elif part.isidentifier() and part.isascii():
+            text += f".{part}"
+        else:
+            text = f"getattr({text}, {part!a})"
+    return text
+
+
+def _target(remedy: Remedy, profile: Profile, finding: Finding, facts: Mapping[str, Any]) -> LayerProfile | None:
+    """Return the layer that the remedy edits: the activation, the weights, or what the finding points to."""
+    if remedy.cost == "activation":
+        found = activation_layers(profile, str(facts.get("activation")))
+        blamed = set(facts.get("blame_layers") or ()) or {finding.layer, *finding.affected}
+        return next((x for x in found if x.name in blamed), found[0] if found else None)
+    pointed = profile.layer(finding.layer)
+    if remedy.cost in ("initialisation", "normalisation", "skip connection") and (
+        pointed is None or pointed.role not in ("linear", "recurrent", "norm")
+    ):
+        return next(iter(_nearest_linear(profile, pointed)), pointed)
+    return pointed
+
+
+def _nearest_linear(profile: Profile, layer: LayerProfile | None) -> Sequence[LayerProfile]:
+    """Return the linear layers, the one that runs right before `layer` first."""
+    linear = linear_layers(profile)
+    before = [x for x in linear if layer is not None and x.order < layer.order]
+    return before[-1:] + linear
+
+
+def _names(profile: Profile, finding: Finding, facts: Mapping[str, Any], target: LayerProfile | None) -> dict[str, str]:
+    fellows = [x for x in profile.layers if target is not None and x.calls and (x.kind, x.role) == (target.kind, target.role)]
+    linear = linear_layers(profile)
+    site = (target.site if target else None) or finding.site
+    names = {
+        "layer": accessor(target.name if target else finding.layer),
+        "owner": accessor(target.parent or "") if target and target.functional else accessor(finding.layer),
+        "kind": target.kind if target else "",
+        "where": where(site, profile.target),
+        "more": f", and {len(fellows) - 1} more like it" if len(fellows) > 1 else "",
+        "weights": _span([x.name for x in linear]),
+        "linear_kinds": _kinds(linear),
+        "width": str(_width(target)) if target else "features",
+        "next": accessor(_following(linear, target)),
+        "parameter": accessor(finding.parameter) if finding.parameter else "parameter",
+        "clip_norm": f"{clip_threshold(profile):.2g}",
+        "clip_value": f"{clip_value(profile):.2g}",
+        "optimizer": profile.optimizer.name if profile.optimizer else "Adam",
+        "file": _plain(profile.target),
+        "gain_of": str(facts.get("activation")) if facts.get("activation") in _GAINS else "linear",
+        "batch_norm": f"BatchNorm{_dimensions(target)}d",
+    }
+    stated = {key: value for key, value in facts.items() if isinstance(value, (str, int, float)) and key not in names}
+    names |= {key: f"{value:.3g}" if isinstance(value, float) else _plain(str(value)) for key, value in stated.items()}
+    return _FALLBACKS | names | _recurrent(profile, target)
+
+
+def where(site: SourceSite | None, target: str) -> str:
+    """Write `model.py:14`, or the target where no line is known."""
+    return f"{_plain(site.file)}:{site.line}" if site else _plain(target)
+
+
+def _plain(text: str) -> str:
+    """Keep a name on one line: it may hold anything, and ends up in a comment of a code snippet."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _span(names: Sequence[str]) -> str:
+    if not names:
+        return "all linear layers"
+    return _plain(names[0]) if len(names) == 1 else f"{_plain(names[0])} … {_plain(names[-1])} ({len(names)} layers)"
+
+
+def _kinds(linear: Sequence[LayerProfile]) -> str:
+    kinds = [k for k in dict.fromkeys(x.kind for x in linear) if k in ("Linear", "Conv1d", "Conv2d", "Conv3d")]
+    return f"({', '.join(f'nn.{k}' for k in kinds)})" if len(kinds) > 1 else f"nn.{kinds[0]}" if kinds else "nn.Linear"
+
+
+def _width(layer: LayerProfile) -> int | str:
+    """Return the units of a layer's output: its channels for convolutions [N, C, ...], else the last dimension."""
+    shape = layer.output.shape if layer.output else ()
+    if len(shape) < 2:
+        return "features"
+    return shape[1] if "Conv" in layer.kind and layer.kind != "Conv1D" else shape[-1]
+
+
+def _dimensions(layer: LayerProfile | None) -> int:
+    """Return 1, 2 or 3 for the norm that fits a layer's output [N, C], [N, C, L], [N, C, H, W] ..."""
+    kind = layer.kind if layer else ""
+    return int(kind[-2]) if kind.startswith("Conv") and kind[-2:-1] in ("2", "3") else 1
+
+
+def _following(linear: Sequence[LayerProfile], target: LayerProfile | None) -> str:
+    return next((x.name for x in linear if target is not None and x.order > target.order), target.name if target else "")
+
+
+def _recurrent(profile: Profile, target: LayerProfile | None) -> dict[str, str]:
+    if target is None or target.role != "recurrent":
+        return {"input_size": "input_size", "hidden_size": "hidden_size", "num_layers": "1"}
+    first = next((p for p in profile.parameters if p.layer == target.name and "weight_ih" in p.name), None)
+    sizes: dict[str, float | str] = {"input_size": first.value.shape[-1] if first else "input_size"}
+    sizes |= {key: target.facts.get(key, default) for key, default in (("hidden_size", "hidden_size"), ("num_layers", 1))}
+    return {key: f"{value:g}" if isinstance(value, (int, float)) else str(value) for key, value in sizes.items()}

@@ -2,38 +2,106 @@
 
 from __future__ import annotations
 
-import random
+import dataclasses
+import inspect
+from pathlib import Path
 
-import torch
 from torch import nn
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.base import Batch, Objective, Outcome, Subject
+from gradcheck_cli.loading import checkpoint, construct, find_loss, find_model, model_checks, optimizers, transfer
+from gradcheck_cli.loading.base import Subject
+from gradcheck_cli.loading.context import Context
+from gradcheck_cli.loading.execution import run_target, seed_everything, user_surroundings
+from gradcheck_cli.loading.frames import is_user_file, shown_path
+from gradcheck_cli.loading.lightning_step import has_training_step
+from gradcheck_cli.loading.pairing import gather
+from gradcheck_cli.loading.sites import SiteRecorder
+from gradcheck_cli.loading.target import Target, parse_target
+from gradcheck_cli.records import SourceSite
 from gradcheck_cli.settings import Settings
 
 
 def assemble(settings: Settings) -> Subject:
-    """Load the target as the settings say."""
-    import runpy
+    """Load the target as the settings say; raises GradcheckError."""
+    base = Path.cwd()
+    transfer.device_of(settings)
+    transfer.dtype_of(settings)
+    settings, target = _code_and_weights(settings, base)
+    context = Context(settings=settings, target=target, base=base)
+    seed_everything(settings.seed)
+    with user_surroundings(target, settings, base):
+        with SiteRecorder() as recorder:
+            model = _model(context)
+        model = model_checks.unwrap(model, context)
+        sites = dict(recorder.sites(model, base))
+        if "" not in sites and (line := _class_line(model, base)) is not None:
+            sites[""] = line
+        return _complete(context, model, sites)
 
-    torch.manual_seed(settings.seed)
-    random.seed(settings.seed)
-    path, _, name = settings.target.partition(":")
-    space = runpy.run_path(path, run_name="target")
-    model = space[name] if name else next(v for k, v in space.items() if k in ("model", "net"))
-    if not isinstance(model, nn.Module):
-        model = model()
-    loss_fn = space.get("loss_fn") or space.get("criterion")
-    if loss_fn is None:
-        raise GradcheckError("E455", "no loss was found", "the file has no `loss_fn`", "add `loss_fn`")
-    kinds = {nn.CrossEntropyLoss: "cross_entropy", nn.MSELoss: "mse", nn.BCEWithLogitsLoss: "bce_logits"}
 
-    def compute(model: nn.Module, batch: Batch) -> Outcome:
-        output = model(*batch.args, **batch.kwargs)
-        return Outcome(loss=loss_fn(output, batch.target), output=output, target=batch.target)
-
-    objective = Objective(name="loss", kind=kinds.get(type(loss_fn), "other"), origin="found: loss_fn", compute=compute)
-    batch = Batch(args=(space["x"],), target=space.get("y"))
+def _complete(context: Context, model: nn.Module, sites: dict[str, SourceSite]) -> Subject:
+    """Weights, checks, device, data, loss and optimizer, in this order: each step needs the ones before."""
+    settings = context.settings
+    if settings.weights is not None:
+        checkpoint.load_weights(model, context.base / settings.weights, context)
+    model_checks.check_model(model, context)
+    transfer.move_model(model, settings)
+    losses = _losses(context, model)
+    batches, objectives = gather(context, model, losses)
+    optimizer = optimizers.find_optimizer(context, model)
     return Subject(
-        model=model, batches=(batch,), objectives=(objective,), optimizer=None, sites={}, target=settings.target
+        model=model,
+        batches=batches,
+        objectives=objectives,
+        optimizer=optimizer,
+        sites=sites,
+        target=Path(settings.target).as_posix(),
+        assumptions=tuple(context.assumptions),
     )
+
+
+def _losses(context: Context, model: nn.Module) -> tuple[find_loss.FoundLoss, ...]:
+    """--loss, else a Lightning training_step (chosen later), else what the file defines."""
+    asked = find_loss.asked_for(context, model)
+    if asked is not None:
+        return (asked,)
+    return () if has_training_step(model) else find_loss.in_file(context, model)
+
+
+def _code_and_weights(settings: Settings, base: Path) -> tuple[Settings, Target]:
+    """The target that holds code; a checkpoint as target becomes the weights of --model."""
+    target = parse_target(settings.target, base)
+    if target.kind != "checkpoint":
+        return settings, target
+    assert target.path is not None
+    if settings.model is None:
+        raise checkpoint.needs_model(target.path, settings)
+    code = parse_target(settings.model, base)
+    if code.kind == "checkpoint":
+        raise GradcheckError("E227", f"--model {settings.model} is a checkpoint too", "--model names the class whose weights these are",
+                             f"gradcheck scan {settings.target} --model package.module:Class")  # fmt: skip
+    return dataclasses.replace(settings, weights=str(target.path)), code
+
+
+def _model(context: Context) -> nn.Module:
+    module = run_target(context.target, context.settings, context.base)
+    context.space, context.module = vars(module), module.__name__
+    try:
+        context.source = (
+            inspect.getsource(module) if context.target.path is None else context.target.path.read_text("utf-8", "replace")
+        )
+    except (OSError, TypeError):
+        context.source = ""
+    name, found = find_model.find_model(context)
+    return construct.construct(name, found, context)
+
+
+def _class_line(model: nn.Module, base: Path) -> SourceSite | None:
+    """The line of the model's class, for a model that gradcheck itself built."""
+    try:
+        file = inspect.getsourcefile(type(model))
+        line = inspect.getsourcelines(type(model))[1]
+    except (OSError, TypeError):
+        return None
+    return SourceSite(file=shown_path(file, base), line=line, exact=False) if file is not None and is_user_file(file) else None

@@ -17,7 +17,8 @@ from gradcheck_cli.probing.tensors import tensors_in
 from gradcheck_cli.probing.units import unit_facts
 from gradcheck_cli.records import UnitFacts
 
-_VARIATION_COLUMNS = 256  # features looked at for the variation between samples
+_VARIATION_SAMPLES, _VARIATION_COLUMNS = 64, 128  # looked at for the variation between samples
+_CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.RNNBase, nn.Embedding)
 _CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
 
 
@@ -51,7 +52,7 @@ class ForwardObserver:
         module = call.module
         if isinstance(module, _CHANNELS_FIRST):
             self._channels_first = True
-        elif isinstance(module, nn.Linear | nn.LayerNorm | nn.RNNBase | nn.Embedding):
+        elif isinstance(module, _CHANNELS_LAST):
             self._channels_first = False
         tensor = output if isinstance(output, Tensor) else next((t for t in tensors_in(output) if t.is_floating_point()), None)
         if tensor is None or not (tensor.is_floating_point() or tensor.is_complex()) or _opaque(tensor):
@@ -69,7 +70,8 @@ class ForwardObserver:
             layer.output = Summary()
         layer.output.add(summary)
         if call.index == 0:
-            layer.variation = variation_between_samples(tensor, self.batch_size)
+            if role_of(module) in ("linear", "norm", "other"):
+                layer.variation = variation_between_samples(tensor, self.batch_size)
             kind = activation_of(module)
             if kind is not None and kind not in ("softmax", "log_softmax", "glu"):
                 layer.units = unit_facts(kind, tensor, self.unit_dim(tensor))
@@ -88,11 +90,10 @@ def variation_between_samples(tensor: Tensor, batch_size: int) -> float | None:
     if batch_size < 2 or tensor.ndim < 2 or tensor.shape[0] != batch_size or not tensor.is_floating_point() or _opaque(tensor):
         return None
     columns = tensor.detach().reshape(batch_size, -1)
-    columns = columns[:, :: max(1, columns.shape[1] // _VARIATION_COLUMNS)][:64].float()
-    size = columns.norm().item()
-    if not 0.0 < size < math.inf:
-        return None
-    return (columns - columns.mean(0)).norm().item() / size
+    columns = columns[:_VARIATION_SAMPLES, :: max(1, columns.shape[1] // _VARIATION_COLUMNS)]
+    variance, mean = torch.var_mean(columns if columns.dtype in (torch.float32, torch.float64) else columns.float(), 0, correction=0)
+    between, common = variance.sum().item(), torch.dot(mean, mean).item()
+    return math.sqrt(between / (between + common)) if 0.0 < between + common < math.inf else None
 
 
 def _opaque(tensor: Tensor) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gradcheck_cli.loading.base import OptimizerSpec
 from gradcheck_cli.probing.graph import Graph
 from gradcheck_cli.probing.kinds import PASS_NODES, node_name, role_of, role_of_node
-from gradcheck_cli.probing.statistics import as_dense, summarise
+from gradcheck_cli.probing.statistics import Summary, as_dense, summarise
 from gradcheck_cli.records import ParameterProfile, SourceSite, State
 
 ParameterRole = Literal["weight", "bias", "scale", "embedding", "recurrent", "other"]
@@ -82,14 +82,14 @@ def build_parameters(
                 state=_state(parameter, key in reached, summary is not None),
                 value=value.to_stats(),
                 gradient=None if summary is None else summary.to_stats(),
-                gradient_l1=None if gradient is None else _l1(gradient),
+                gradient_l1=None if summary is None else summary.l1(),
                 fan_in=fan_in,
                 fan_out=fan_out,
-                constant=_constant(parameter),
+                constant=parameter.numel() > 1 and value.low == value.high,
                 identical_units=_identical(parameter),
                 noise=noise,
-                update_ratio=None if gradient is None else _update_ratio(gradient, parameter, value.l2, optimizer),
-                touched_fraction=_touched(gradient) if role == "embedding" and gradient is not None else None,
+                update_ratio=None if gradient is None else _update_ratio(gradient, value.l2, optimizer),
+                touched_fraction=_touched(gradient, summary) if role == "embedding" and gradient is not None else None,
                 site=sites.get(layer),
             )
         )
@@ -131,35 +131,22 @@ def _fans(parameter: Tensor, module: nn.Module) -> tuple[int | None, int | None]
     return (out, into) if transposed else (into, out)
 
 
-def _constant(parameter: Tensor) -> bool:
-    dense = as_dense(parameter)
-    if dense is None or dense.numel() < 2:
-        return False
-    flat = dense.reshape(-1)
-    return bool((flat[:8] == flat[0]).all()) and bool((flat == flat[0]).all())
-
-
 def _identical(parameter: Tensor) -> bool:
     dense = as_dense(parameter)
     if dense is None or dense.ndim < 2 or dense.shape[0] < 2:
         return False
-    return bool(torch.equal(dense[0], dense[1])) and bool((dense == dense[:1]).all())
+    first = dense[0].reshape(-1)[:1], dense[1].reshape(-1)[:1]  # one number tells most matrices apart
+    return bool(first[0] == first[1]) and bool((dense == dense[:1]).all())
 
 
-def _l1(gradient: Tensor) -> float:
-    dense = as_dense(gradient)
-    return math.nan if dense is None else float(torch.linalg.vector_norm(dense.reshape(-1), 1).item())
-
-
-def _touched(gradient: Tensor) -> float | None:
+def _touched(gradient: Tensor, summary: Summary | None) -> float | None:
+    """Share of the rows that this batch looks up: untouched rows are exactly zero."""
     if gradient.is_sparse:
         return gradient.coalesce().indices().shape[1] / gradient.shape[0]
-    if gradient.ndim < 2:
-        return None
-    return (gradient != 0).any(-1).float().mean().item()
+    return None if summary is None or not summary.looked_at else 1.0 - summary.zeros / summary.looked_at
 
 
-def _update_ratio(gradient: Tensor, parameter: Tensor, value_l2: float, optimizer: OptimizerSpec | None) -> float | None:
+def _update_ratio(gradient: Tensor, value_l2: float, optimizer: OptimizerSpec | None) -> float | None:
     """L2 of the optimizer's first update over L2 of the value; None without an optimizer or for an all-zero value.
 
     SGD moves by lr·g, sign-normalised optimizers (Adam and its kin, RMSprop, Adagrad on their first step) by lr·g/(|g|+eps).

@@ -95,11 +95,24 @@ def seed_everything(seed: int) -> None:
 
 
 def measure(measurer: Measurer) -> Profile:
-    """Run forward and backward once under observation and build the profile; `.grad` fields are left filled."""
-    model, batch = measurer.model, measurer.batch
+    """Observe one pass, then look closer where it calls for it; `.grad` fields are left filled."""
+    profile, sequences = observe(measurer)
+    return look_closer(profile, measurer, sequences)
+
+
+@dataclass(slots=True)
+class Sequences:
+    """What the gradient through time of fused recurrent layers needs after the pass: their inputs, and where the loss attaches."""
+
+    inputs: dict[str, tuple[nn.RNNBase, torch.Tensor]]
+    at_end: set[str]
+
+
+def observe(measurer: Measurer) -> tuple[Profile, Sequences]:
+    """Run one forward and one backward pass under observation and reduce all that was seen to a profile."""
+    model, batch, sites = measurer.model, measurer.batch, measurer.subject.sites
     size = batch_size_of(batch)
     observer = ForwardObserver(size)
-    sites = measurer.subject.sites
     gaps: list[str] = []
     with Capture(model, on_output=observer.see, reduce=lambda g: summarise(g, exact=measurer.exact)) as capture:
         outcome = _forward(measurer, capture)
@@ -109,8 +122,7 @@ def measure(measurer: Measurer) -> Profile:
         plan = plan_spines(graph, capture)
         functional = functional_facts(plan, graph)
         for node in plan.operations:
-            full = node in functional
-            capture.watch_operation(node, capture.reduce if full else _norm_only)
+            capture.watch_operation(node, capture.reduce if node in functional else _norm_only)
         objective = objective_profile(measurer.objective, outcome, graph, ownership)
         on_spine = {node for _, chain in plan.chains for node in chain}
         times: tuple[TimeProfile, ...] = _times(lambda: loop_times(capture, graph, sites, measurer.seed, on_spine), gaps)
@@ -118,7 +130,7 @@ def measure(measurer: Measurer) -> Profile:
         reached, multiplied = parameters_in(graph)
         observed = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
         _backward(measurer, capture, outcome)
-        at_end = ends_only(capture)
+        sequences = Sequences(observer.inputs, ends_only(capture))
         spines = build_spines(plan, capture, ownership)
         layers = build_layers(model, capture, observer, plan, functional, sites)
         gaps.extend(_capture_gaps(capture))
@@ -126,14 +138,10 @@ def measure(measurer: Measurer) -> Profile:
         _free(capture, graph, plan, functional)
         del outcome
     gradient_l2 = {layer.name: layer.gradient.l2 for layer in layers if layer.gradient is not None}
-    parameters = build_parameters(
-        model, reached, multiplied, gradient_l2, measurer.subject.optimizer, sites, exact=measurer.exact)
-    parameters = with_influence(model, parameters, gradient_l2, objective.value, measurer.run)
-    layers, unseen = _overwritten(layers, parameters, observed)
-    times += _times(lambda: fused_times(observer.inputs, sites, measurer.seed, at_end), gaps)
     optimizer = measurer.subject.optimizer
-    trainable = [p for p in parameters if p.state != "frozen"]
-    return Profile(
+    parameters = build_parameters(model, reached, multiplied, gradient_l2, optimizer, sites, exact=measurer.exact)
+    layers, unseen = _overwritten(layers, parameters, observed)
+    profile = Profile(
         target=measurer.subject.target,
         model_kind=type(model).__name__,
         objective=objective,
@@ -145,17 +153,33 @@ def measure(measurer: Measurer) -> Profile:
         mode="train" if model.training else "eval",
         versions={"gradcheck": __version__, "torch": torch.__version__, "python": platform.python_version()},
         parameter_count=sum(p.value.numel for p in parameters),
-        trainable_count=sum(p.value.numel for p in trainable),
+        trainable_count=sum(p.value.numel for p in parameters if p.state != "frozen"),
         layers=layers,
         parameters=parameters,
         spines=spines,
         times=times,
-        nonfinite=_origins(measurer, layers, parameters, objective.value),
         precision=forecast_precision(layers, parameters),
         linear_pairs=pairs,
         optimizer=None if optimizer is None else OptimizerProfile(name=optimizer.name, lr=optimizer.lr, origin=optimizer.origin),
-        input_dependence=input_dependence(measurer.run, batch, objective.output, layers),
         gaps=(*gaps, *unseen),
+    )
+    return profile, sequences
+
+
+def look_closer(profile: Profile, measurer: Measurer, sequences: Sequences) -> Profile:
+    """Add what needs further runs of the model: time in fused layers, influence of silent parameters, origins of NaN."""
+    gaps = list(profile.gaps)
+    gradients = {layer.name: layer.gradient.l2 for layer in profile.layers if layer.gradient is not None}
+    loss = profile.objective.value
+    parameters = with_influence(measurer.model, profile.parameters, gradients, loss, measurer.run)
+    fused = _times(lambda: fused_times(sequences.inputs, measurer.subject.sites, measurer.seed, sequences.at_end), gaps)
+    return replace(
+        profile,
+        parameters=parameters,
+        times=profile.times + fused,
+        nonfinite=_origins(measurer, profile.layers, parameters, loss),
+        input_dependence=input_dependence(measurer.run, measurer.batch, profile.objective.output, profile.layers),
+        gaps=tuple(gaps),
     )
 
 

@@ -7,6 +7,7 @@ dot product and an `aminmax`; only a chunk outside float32's safe range is done 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -18,13 +19,11 @@ from torch import Tensor
 from gradcheck_cli.records import Histogram, TensorStats
 
 CHUNK = 1 << 17  # elements a pass; flat from 2^16 to 2^19, page faults dominate above
-SAMPLE = 1 << 16  # elements a histogram is made from unless exact; error of its shares is about one percentage point
+SAMPLE = 1 << 14  # elements a histogram is made from unless exact; error of its shares is one or two percentage points
 _RUN = 16  # neighbouring elements taken together: one cache line of float32
 _SAFE_LOW, _SAFE_HIGH = 1e-15, 1e15  # abs-max between which squares and their sums stay inside float32
 _BIAS = 1023  # index of exponent 0 in a count table that spans float64's exponents
-# shifts as tensors: a Python int would be converted on every call
-_SHIFT32 = torch.tensor(23, dtype=torch.int32)
-_SHIFT64 = torch.tensor(52, dtype=torch.int64)
+_PLAIN = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @dataclass(slots=True)
@@ -36,6 +35,8 @@ class Summary:
     numel: int = 0
     l2: float = 0.0
     abs_max: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
     total: float = 0.0
     nonfinite: int = 0
     exponents: npt.NDArray[np.int64] | None = None  # [2048] counts, index = exponent + 1023
@@ -49,6 +50,7 @@ class Summary:
         self.numel += other.numel
         self.l2 = math.hypot(self.l2, other.l2)
         self.abs_max = max(self.abs_max, other.abs_max)
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.total += other.total
         self.nonfinite += other.nonfinite
         self.zeros += other.zeros
@@ -56,6 +58,14 @@ class Summary:
         self.sampled |= other.sampled
         if other.exponents is not None:
             self.exponents = other.exponents if self.exponents is None else self.exponents + other.exponents
+
+    def l1(self) -> float | None:
+        """L1 norm from the histogram: values in [2^e, 2^(e+1)) count 1.44·2^e (log-uniform), right to a few percent."""
+        if self.exponents is None or not self.looked_at:
+            return None
+        filled = np.flatnonzero(self.exponents)
+        parts = [int(self.exponents[i]) * 1.4427 * 2.0 ** (int(i) - _BIAS) for i in filled]
+        return math.fsum(parts) * self.numel / self.looked_at
 
     def to_stats(self) -> TensorStats:
         histogram = None
@@ -102,15 +112,15 @@ def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exa
 
     `exact` makes the histogram from every element instead of at most `SAMPLE`. Zeros are counted where the histogram looked.
     """
-    shape, dtype = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
-    dense = as_dense(tensor)
+    out = Summary(shape=tuple(tensor.shape), dtype=_dtype_name(tensor.dtype))
+    plain = tensor.layout is torch.strided and tensor.dtype in _PLAIN and not tensor.is_nested and not tensor.is_meta
+    dense = tensor.detach() if plain and not hasattr(tensor, "full_tensor") else as_dense(tensor)
     if dense is None or dense.numel() == 0:
-        return Summary(shape=shape, dtype=dtype)
+        return out
     flat = dense.reshape(-1)
-    out = Summary(shape=shape, dtype=dtype, numel=flat.numel())
-    whole = exact or flat.numel() <= SAMPLE
-    for start in range(0, flat.numel(), CHUNK):
-        part = flat[start : start + CHUNK]
+    size = out.numel = flat.numel()
+    whole = exact or size <= SAMPLE
+    for part in (flat,) if size <= CHUNK else flat.split(CHUNK):
         part = _widen(part)
         _reduce(part, out, mean)
         if histogram and whole:
@@ -121,14 +131,23 @@ def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exa
     return out
 
 
+@functools.cache
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _widen(part: Tensor) -> Tensor:
-    return part if part.dtype in (torch.float32, torch.float64) else part.to(torch.float32)
+    return part if part.dtype is torch.float32 or part.dtype is torch.float64 else part.to(torch.float32)
 
 
 def _reduce(part: Tensor, out: Summary, mean: bool) -> None:
     low, high = torch.aminmax(part)  # NaN and Inf show up in these two, so nothing has to be tested element by element
     lowest, highest = low.item(), high.item()
     largest = max(-lowest, highest)
+    if lowest < out.low:
+        out.low = lowest
+    if highest > out.high:
+        out.high = highest
     if _SAFE_LOW < largest < _SAFE_HIGH:
         l2 = math.sqrt(torch.dot(part, part).item())
     elif largest == 0.0:
@@ -143,18 +162,17 @@ def _reduce(part: Tensor, out: Summary, mean: bool) -> None:
         scaled = part / largest if largest else part
         l2 = largest * math.sqrt(torch.dot(scaled, scaled).item())
     out.l2 = math.hypot(out.l2, l2) if out.l2 else l2
-    out.abs_max = max(out.abs_max, largest)
+    if largest > out.abs_max:
+        out.abs_max = largest
     if mean:
         out.total += part.sum().item()
 
 
 def _count_exponents(part: Tensor, out: Summary) -> None:
-    if part.dtype is torch.float32:  # the low byte after the shift is the exponent, the sign falls off
-        bits = (part.contiguous().view(torch.int32) >> _SHIFT32.to(part.device)).to(torch.uint8)
-        width, bias = 256, 127
+    if part.dtype is torch.float32:
+        bits, width, bias = _exponents32(part), 256, 127
     else:
-        bits = (part.contiguous().view(torch.int64) >> _SHIFT64.to(part.device)) & 0x7FF
-        width, bias = 2048, 1023
+        bits, width, bias = (part.contiguous().view(torch.int64) >> 52) & 0x7FF, 2048, 1023
     counts = torch.bincount(bits, minlength=width).cpu().numpy()
     if out.exponents is None:
         out.exponents = np.zeros(2048, dtype=np.int64)
@@ -165,6 +183,27 @@ def _count_exponents(part: Tensor, out: Summary) -> None:
         table[0] -= zeros
         out.zeros += zeros
     out.looked_at += part.numel() - int(counts[-1])
+
+
+_SHIFT = torch.tensor(23, dtype=torch.int32)  # as a tensor: a Python int would be converted on every call
+_scratch: dict[int, tuple[Tensor, Tensor]] = {}  # buffers by length, for the few lengths up to CHUNK that a model has
+_SCRATCH_LENGTHS = 256
+
+
+def _exponents32(part: Tensor) -> Tensor:
+    """The exponent byte of each float32 of a 1-D tensor, [n] uint8."""
+    part = part.contiguous().view(torch.int32)
+    if part.device.type != "cpu":
+        return (part >> 23).to(torch.uint8)
+    buffers = _scratch.get(part.numel())
+    if buffers is None:
+        if len(_scratch) >= _SCRATCH_LENGTHS:
+            _scratch.clear()
+        buffers = torch.empty(part.numel(), dtype=torch.int32), torch.empty(part.numel(), dtype=torch.uint8)
+        _scratch[part.numel()] = buffers
+    shifted, low_byte = buffers
+    torch.bitwise_right_shift(part, _SHIFT, out=shifted)
+    return low_byte.copy_(shifted)  # the low byte is the exponent, the sign falls off
 
 
 def _sample(flat: Tensor) -> Tensor:

@@ -43,19 +43,24 @@ def unit_facts(kind: str, output: Tensor, unit_dim: int, *, before: Tensor | Non
 
 def _rows(x: Tensor, unit_dim: int) -> Tensor:
     """[samples and positions, units]"""
-    return x.movedim(unit_dim, -1).reshape(-1, x.shape[unit_dim]) if unit_dim not in (-1, x.ndim - 1) else x.reshape(-1, x.shape[-1])
+    if x.ndim == 2 and unit_dim == 1:
+        return x
+    return (x if unit_dim == x.ndim - 1 else x.movedim(unit_dim, -1)).reshape(-1, x.shape[unit_dim])
 
 
 def _thin(rows: Tensor) -> Tensor:
     """At most about _SAMPLE elements, evenly spread over the rows."""
-    return rows[:: max(1, rows.numel() // _SAMPLE)]
+    return rows if rows.numel() <= _SAMPLE else rows[:: rows.numel() // _SAMPLE]
 
 
 def _dead(rows: Tensor) -> float:
     """Share of the units that are zero in every row: exact, though only suspects are read in full."""
-    alive = (_thin(rows) != 0).any(0)
-    suspects = torch.nonzero(~alive).flatten()
-    if suspects.numel() and rows.shape[0] > _thin(rows).shape[0]:
+    thin = _thin(rows)
+    alive = thin.amax(0) != 0  # outputs of these activations are not negative
+    if bool(alive.all()):
+        return 0.0
+    if rows.shape[0] > thin.shape[0]:
+        suspects = torch.nonzero(~alive).flatten()
         alive[suspects] = (rows[:, suspects] != 0).any(0)
     return 1.0 - alive.float().mean().item()
 

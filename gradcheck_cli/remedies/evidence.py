@@ -15,6 +15,7 @@ EVIDENCE: Mapping[str, str] = {
     "bounded": "whether that activation is bounded (sigmoid, tanh and their kin)",
     "family": "conv, sequence, recurrent or linear: what most of the network works on",
     "depth_linear": "linear and convolution layers on the way from input to loss",
+    "square_layers": "how many of them have as many outputs as inputs, so that a skip connection fits",
     "fan_in": "median fan-in of their weights",
     "batch_size": "samples in the batch",
     "has_norm": "whether any normalisation ran",
@@ -42,6 +43,7 @@ def evidence(profile: Profile, finding: Finding) -> dict[str, Any]:
         "bounded": activation in _BOUNDED,
         "family": _family(profile),
         "depth_linear": len(linear),
+        "square_layers": len(square_layers(profile)),
         "fan_in": statistics.median(fans) if fans else 0,
         "batch_size": profile.batch_size,
         "has_norm": any(x.role == "norm" and x.calls for x in profile.layers),
@@ -73,6 +75,12 @@ def linear_layers(profile: Profile) -> list[LayerProfile]:
     path = {point.layer for spine in profile.spines for point in spine.points}
     linear = sorted((x for x in profile.layers if x.role == "linear" and x.calls), key=lambda x: x.order)
     return [x for x in linear if x.name in path] or linear
+
+
+def square_layers(profile: Profile) -> list[LayerProfile]:
+    """Return the linear layers on the way to the loss whose input and output widths agree."""
+    weights = {p.layer: p.value.shape for p in profile.parameters if p.role == "weight" and len(p.value.shape) > 1}
+    return [x for x in linear_layers(profile) if x.name in weights and weights[x.name][0] == weights[x.name][1]]
 
 
 def dominant_activation(profile: Profile, finding: Finding) -> str:

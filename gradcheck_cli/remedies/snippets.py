@@ -8,7 +8,7 @@ from typing import Any
 
 from gradcheck_cli.records import Finding, LayerProfile, Profile, SourceSite
 from gradcheck_cli.remedies.catalogue_reader import Remedy
-from gradcheck_cli.remedies.evidence import activation_layers, clip_threshold, clip_value, linear_layers
+from gradcheck_cli.remedies.evidence import activation_layers, clip_threshold, clip_value, linear_layers, square_layers
 
 _FALLBACKS = {"better_lr": "1e-4", "feature": "column", "loss_scale": "65536.0"}  # where the scan knows no better
 _GAINS = ("sigmoid", "tanh", "relu", "leaky_relu", "selu")  # that nn.init.calculate_gain knows
@@ -69,7 +69,7 @@ def _names(profile: Profile, finding: Finding, facts: Mapping[str, Any], target:
         "weights": _span([x.name for x in linear]),
         "linear_kinds": _kinds(linear),
         "width": str(_width(target)) if target else "features",
-        "next": accessor(_following(linear, target)),
+        "square": accessor(next((x.name for x in square_layers(profile)), "")),
         "parameter": accessor(finding.parameter) if finding.parameter else "parameter",
         "clip_norm": f"{clip_threshold(profile):.2g}",
         "clip_value": f"{clip_value(profile):.2g}",
@@ -116,10 +116,6 @@ def _dimensions(layer: LayerProfile | None) -> int:
     """Return 1, 2 or 3 for the norm that fits a layer's output [N, C], [N, C, L], [N, C, H, W] ..."""
     kind = layer.kind if layer else ""
     return int(kind[-2]) if kind.startswith("Conv") and kind[-2:-1] in ("2", "3") else 1
-
-
-def _following(linear: Sequence[LayerProfile], target: LayerProfile | None) -> str:
-    return next((x.name for x in linear if target is not None and x.order > target.order), target.name if target else "")
 
 
 def _recurrent(profile: Profile, target: LayerProfile | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ layers behind it. Plain gradient descent does not recover from this, and adaptiv
 Limits and where they come from
 `steady-warning` and `steady-error` in decades: measured on the networks of `benchmarks/trainability.py`, where the drop predicts
 whether training with tuned SGD or Adam succeeds, and on the healthy networks of `benchmarks/verdicts.py`, none of which reaches the
-lower limit.
+lower limit. `short-segments` 7: up to two or three layers with their activations count as a short spine.
 
 When it is wrong
 Adam divides by the gradient's own size and can outrun a drop of a few decades in a shallow network; the finding is then softened to a

@@ -17,7 +17,8 @@ share on (one stock model in twenty has idle parameters, mostly poolers that run
 
 When it is wrong
 A target network kept under `no_grad` on purpose matters to the loss and must not learn. While it still holds the same
-values as the network that learns it is a note; later set `requires_grad = False` on it, which is also faster. Layers that are dropped at random are looked at under several seeds.
+values as the network that learns it is a note; later set `requires_grad = False` on it, which is also faster. Layers that
+are dropped at random are looked at under several seeds.
 
 What to do
 Remove the cut, or say that it is meant by freezing the parameters. Use straight-through or Gumbel-softmax estimators for
@@ -81,7 +82,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             copies, profile, "note", "copy", f"get no gradient: a copy of the network that learns (`{copies[0].twin}`)"
         )
     if idle:
-        yield _finding(idle, profile, "note", "idle", "get no gradient: this loss does not use them")
+        yield _finding(idle, profile, "note", "idle", "get no gradient in this pass, and the loss does not use them")
 
 
 def _ran_before(layer: LayerProfile | None, order: int) -> bool:

@@ -54,7 +54,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         severity="note",
         layer=layers[0],
         site=frozen[0].site,
-        message=f"{len(frozen)} weights are frozen, {values / total:.0%} of the parameters: {listed(layers, 3)}",
+        message=f"{values / total:.0%} of the parameters are frozen weights: {listed(layers, 3)}",
         details=(
             (("but", f"BatchNorm still runs in training mode and updates its statistics: {listed(moving, 3)}"),)
             if moving

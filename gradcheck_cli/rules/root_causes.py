@@ -67,7 +67,7 @@ def _naming(root: Finding, victims: Sequence[Finding]) -> Finding:
     counts: dict[tuple[str, str], int] = {}
     for victim in victims:
         counts[victim.code, victim.name] = counts.get((victim.code, victim.name), 0) + 1
-    words = [f"{code} {name}" + (f" (×{n})" if n > 1 else "") for (code, name), n in sorted(counts.items())]
+    words = [f"{code} {name}".rstrip() + (f" (×{n})" if n > 1 else "") for (code, name), n in sorted(counts.items())]
     return dataclasses.replace(root, details=(*root.details, ("also", "explains " + ", ".join(words))))
 
 

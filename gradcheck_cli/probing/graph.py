@@ -45,25 +45,16 @@ class Graph:
     def dominators(self) -> dict[Node, Node]:
         """Immediate dominator of each node as seen from the loss; the loss is its own.
 
-        A node dominates another if every gradient path from the loss to the other passes it. One pass is exact on a DAG in
-        topological order (Cooper, Harvey and Kennedy 2001, "A Simple, Fast Dominance Algorithm").
+        A node dominates another if every gradient path from the loss to the other passes it. On a DAG in topological order one
+        pass is exact: a node's dominator is the lowest common ancestor of its predecessors in the tree built so far.
         """
-        position, idom = self.position, {}
+        tree = _Tree()
         for node in self.order:
-            best: Node | None = None
+            parent: Node | None = None
             for p in self.predecessors[node]:
-                if best is None:
-                    best = p
-                    continue
-                a, b = best, p
-                while a is not b:
-                    if position[a] > position[b]:
-                        a = idom[a]
-                    else:
-                        b = idom[b]
-                best = a
-            idom[node] = node if best is None else best
-        return idom
+                parent = p if parent is None else tree.common_ancestor(parent, p)
+            tree.add(node, parent)
+        return tree.parent
 
     def release(self) -> None:
         """Free the graph from the loss side on; the caller has dropped loss and outputs."""
@@ -73,3 +64,38 @@ class Graph:
         self.order.reverse()
         while self.order:
             self.order.pop()
+
+
+class _Tree:
+    """A growing tree with common ancestors in O(log n): a weight shared by n steps has n predecessors.
+
+    Each node has a pointer to its parent and one far up, spaced like the digits of a skew-binary number (Myers 1983, "An
+    applicative random-access stack").
+    """
+
+    def __init__(self) -> None:
+        self.parent: dict[Node, Node] = {}
+        self._far: dict[Node, Node] = {}
+        self._depth: dict[Node, int] = {}
+
+    def add(self, node: Node, parent: Node | None) -> None:
+        if parent is None:
+            self.parent[node] = self._far[node] = node
+            self._depth[node] = 0
+            return
+        far = self._far[parent]
+        depth, further = self._depth, self._far[far]
+        self.parent[node] = parent
+        self._far[node] = further if depth[parent] - depth[far] == depth[far] - depth[further] else parent
+        depth[node] = depth[parent] + 1
+
+    def common_ancestor(self, a: Node, b: Node) -> Node:
+        """The deepest node that is above, or is, both; they must hang under one root."""
+        parent, far, depth = self.parent, self._far, self._depth
+        if depth[a] < depth[b]:
+            a, b = b, a
+        while depth[a] > depth[b]:
+            a = far[a] if depth[far[a]] >= depth[b] else parent[a]
+        while a is not b:
+            a, b = (far[a], far[b]) if far[a] is not far[b] else (parent[a], parent[b])
+        return a

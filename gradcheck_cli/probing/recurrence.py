@@ -84,8 +84,10 @@ def loop_times(
         if not call.recompute and tap.node in graph.position:
             calls.setdefault(call.name, []).append(tap)
     upstream = None
-    found = []
-    for name, taps in calls.items():
+    found: list[TimeProfile] = []
+    for name, taps in sorted(calls.items(), key=lambda item: item[0].count(".")):
+        if any(name.startswith(f"{time.layer}.") for time in found):
+            continue  # a part of a cell that is already measured as a whole
         taps.sort(key=lambda t: (t.calls[0][0].index, t.calls[0][1]))
         by_call: dict[int, list[Tap]] = {}
         for tap in taps:

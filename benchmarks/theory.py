@@ -4,8 +4,8 @@
 
 In a wide random network with weights of variance σ_w²/fan_in and biases of variance σ_b², the variance q of a pre-activation
 settles at q* = σ_w² E[φ(√q* z)²] + σ_b², z ~ N(0, 1), and going backward each layer multiplies the squared L2 norm of the
-gradient by χ₁ = σ_w² E[φ'(√q* z)²] (Poole et al. 2016; Schoenholz et al. 2017). So the gain of one layer, linear and activation,
-is √χ₁ in the stationary middle. The theory is computed here with numpy alone; the measurement is the probe's spine.
+gradient by χ₁ = σ_w² E[φ'(√q* z)²] (Poole et al. 2016; Schoenholz et al. 2017). So in the stationary middle one layer (linear
+and activation) has the gain √χ₁. The theory is computed here with numpy alone; the measurement is the probe's spine.
 """
 
 from __future__ import annotations

@@ -55,16 +55,22 @@ def _listed(layers: Sequence[str], verbose: bool) -> str:
 
 def add_picture(page: Page, decades: Sequence[float], *, label: Text, hang: int, remark: str = "log10 of its L2 norm") -> None:
     """Draw the gradient from the input to the loss as one row of blocks between its two ends."""
-    ends = [f"{v:.1f}" if math.isfinite(v) else {math.inf: "inf", -math.inf: "zero"}.get(v, "nan") for v in decades]
-    room = page.width - hang - len(ends[0]) - len(ends[-1]) - len("input   loss")
+    ends = [_end(decades[0]), _end(decades[-1])]
+    room = page.width - hang - len(ends[0]) - len(ends[1]) - len("input   loss")
     values = binned(decades, max(min(60, room), 8))
     row = Text()
     for mark, value in zip(blocks(values), values, strict=True):
         row.append(mark, style=hue(value, decades[-1]))
-    text = Text.assemble(f"input {ends[0]} ", row, f" {ends[-1]} loss")
+    text = Text.assemble(f"input {ends[0]} ", row, f" {ends[1]} loss")
     if remark and text.cell_len + 2 + len(remark) <= page.width - hang:
         text.append(f"  {remark}", style="dim")
     page.add(text, label=label, hang=hang)
+
+
+def _end(decades: float) -> str:
+    if math.isfinite(decades):
+        return f"{round(decades, 1) + 0.0:.1f}"  # + 0.0 turns -0.0 into 0.0
+    return {math.inf: "inf", -math.inf: "zero"}.get(decades, "nan")
 
 
 def _add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:

@@ -37,10 +37,11 @@ def _add_healthy_picture(page: Page, report: Report) -> None:
             spine = profile.spines[0]
             decades = [log10(point.l2) for point in reversed(spine.points)]
             word = "lost" if spine.drop >= 0 else "gained"
+            under = f" under {profile.objective.name}" if len(report.profiles) > 1 else ""
             add_picture(
                 page,
                 decades,
                 label=Text("gradient"),
                 hang=HANG,
-                remark=f"{abs(spine.drop):.1f} decades {word} on the way to the input",
+                remark=f"{abs(spine.drop):.1f} decades {word} on the way to the input{under}",
             )

@@ -1,0 +1,110 @@
+"""Every shell command in the README and in docs/ is run, and what is shown below it is compared.
+
+In a ```sh block each line is a command. A ```text block right after it shows its output: exactly, but for numbers (the last
+digits differ between machines) and the blocks of pictures; a line `...` stands for any lines. A block marked with
+<!-- set-up --> creates an environment first: here only its last command runs, in the environment that is there. The block
+marked <!-- tests --> is what runs this test. DOCS=write in the environment writes outputs without `...` anew.
+"""
+
+import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")])
+BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w-]+) -->\n)?```sh\n(?P<code>.*?)```(?:\n\n```text\n(?P<shown>.*?)```)?", re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?")
+
+
+def _blocks() -> list[tuple[Path, re.Match[str]]]:
+    return [(file, block) for file in FILES for block in BLOCK.finditer(file.read_text("utf-8"))]
+
+
+def _run(command: str) -> str:
+    words = shlex.split(command)
+    assert Path(words[0]).name in ("gradcheck", "python"), f"what is {words[0]}?"
+    program = Path(sys.executable).with_name(Path(words[0]).name)
+    done = subprocess.run(
+        [str(program), *words[1:]],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def _skeleton(line: str) -> str:
+    return " ".join(NUMBER.sub("#", re.sub(r"[▁-▏]+", "", line)).split())
+
+
+def same(shown: str, real: str) -> bool:
+    """Compare two lines: words exactly, numbers to 10 %, or to 0.1 where that is all that is shown."""
+    if _skeleton(shown) != _skeleton(real):
+        return False
+    pairs = zip(NUMBER.findall(shown), NUMBER.findall(real), strict=True)
+    return all(math.isclose(float(a), float(b), rel_tol=0.1, abs_tol=_tenth(a, b)) for a, b in pairs)
+
+
+def _tenth(*numbers: str) -> float:
+    return 0.11 if all(re.fullmatch(r"-?\d+\.\d", n) for n in numbers) else 0.0
+
+
+def matches(shown: list[str], real: list[str]) -> bool:
+    if not shown:
+        return not real
+    if shown[0] == "...":
+        return any(matches(shown[1:], real[i:]) for i in range(len(real) + 1))
+    return bool(real) and same(shown[0], real[0]) and matches(shown[1:], real[1:])
+
+
+@pytest.mark.parametrize(("file", "block"), _blocks(), ids=lambda v: v.name if isinstance(v, Path) else v["code"][:40].strip())
+def test_shown_commands_do_what_is_shown(file: Path, block: re.Match[str]) -> None:
+    if block["mark"] == "tests":
+        pytest.skip("this is the command that runs the tests")
+    code = block["code"].rsplit(" && ", 1)[-1] if block["mark"] == "set-up" else block["code"]
+    output = "".join(_run(line) for line in code.splitlines() if line.strip())
+    if block["shown"] is None:
+        return
+    if os.environ.get("DOCS") == "write" and "\n...\n" not in "\n" + block["shown"]:
+        text = file.read_text("utf-8")
+        file.write_text(text.replace(block[0], block[0][: -len(block["shown"]) - 3] + output + "```"), "utf-8")
+        return
+    assert matches(block["shown"].splitlines(), output.splitlines()), output
+
+
+def test_comparison_sees_other_words_other_sizes_and_missing_lines() -> None:
+    assert matches(["a 1.00", "...", "z"], ["a 1.01", "b", "c", "z"])
+    assert matches(["input -17.9 ▁▂▃ -0.9 loss"], ["input -17.9 ▁▁▃ -0.9 loss"])
+    assert not matches(["a 1.00"], ["b 1.00"])
+    assert not matches(["a 1e-7"], ["a 1e-5"])
+    assert not matches(["a", "b"], ["a"])
+    assert not matches(["a"], ["a", "b"])
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for file in [*FILES, *ROOT.glob("docs/rules/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", file.read_text("utf-8")):
+            assert (file.parent / target).exists(), f"{file.name} links to {target}"
+
+
+def test_the_changelog_has_the_customary_form() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.match(r"# Changelog\n.*?\n## Unreleased\n", text, re.DOTALL)
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= {
+        "Added",
+        "Changed",
+        "Deprecated",
+        "Removed",
+        "Fixed",
+        "Security",
+    }

@@ -36,7 +36,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, Limit, Profile, Rule, Severity
 from gradcheck_cli.rules.examples import layer_of, profile_of
 from gradcheck_cli.rules.trend import losses_fall, trend_finding, worst_trend
 
@@ -47,7 +47,8 @@ RULE = Rule(
     summary="The gradient shrinks steadily on its way from the loss to the first layers.",
     severity="error",
     limits=(
-        Limit(name="steady-warning", value=2.5, unit="decades", source=_SOURCE),
+        Limit(name="steady-note", value=2.0, unit="decades", source=_SOURCE),
+        Limit(name="steady-warning", value=3.0, unit="decades", source=_SOURCE),
         Limit(name="steady-error", value=4.0, unit="decades", source=_SOURCE),
         Limit(
             name="short-segments",
@@ -63,16 +64,18 @@ CONFIRM = "training"
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     trend = worst_trend(profile, +1.0)
-    if trend is None or trend.steady < limits["steady-warning"]:
+    if trend is None or trend.steady < limits["steady-note"]:
         return
-    severity = "error" if trend.steady >= limits["steady-error"] else "warning"
+    severity: Severity = "note"
+    if trend.steady >= limits["steady-warning"]:
+        severity = "error" if trend.steady >= limits["steady-error"] else "warning"
     yield trend_finding(profile, trend, "GC101", +1.0, severity)
 
 
 def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) -> Finding | None:
     """Keep what other seeds show too; soften what twenty Adam steps outrun, for SGD would not."""
     looks = profile.confirmation
-    if looks is None:
+    if looks is None or finding.severity == "note":
         return finding
     seeds = [t.steady for r in looks.repeats if (t := worst_trend(r, +1.0)) is not None]
     if seeds and sum(s >= limits["steady-warning"] for s in seeds) * 2 <= len(seeds):

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Limit, Profile, Rule, TimeProfile
+from gradcheck_cli.records import Finding, Limit, Profile, Rule, Severity, TimeProfile
 from gradcheck_cli.rules.examples import layer_of, profile_of
 from gradcheck_cli.rules.trend import time_finding
 
@@ -60,7 +60,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             yield time_finding(profile, time, "GC103", severity)
 
 
-def _severity(time: TimeProfile, limits: Mapping[str, float]) -> str | None:
+def _severity(time: TimeProfile, limits: Mapping[str, float]) -> Severity | None:
     lost = -time.decay * time.steps
     if time.gated and (time.horizon is None or time.horizon >= limits["gated-horizon"]):
         return None

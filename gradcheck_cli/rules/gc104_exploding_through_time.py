@@ -53,9 +53,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
 
 def _example(decay: float, steps: int) -> Profile:
     l2 = tuple(10.0 ** (decay * t) for t in range(steps))
-    time = TimeProfile(
-        layer="rnn", kind="RNN", gated=False, hand_written=False, steps=steps, l2=l2, decay=decay, horizon=None
-    )
+    time = TimeProfile(layer="rnn", kind="RNN", gated=False, hand_written=False, steps=steps, l2=l2, decay=decay, horizon=None)
     return profile_of(layer_of("rnn", "RNN"), layer_of("head"), times=(time,))
 
 

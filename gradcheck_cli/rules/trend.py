@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradcheck_cli.records import Finding, LayerProfile, Profile, Segment, Spine, TimeProfile
+from gradcheck_cli.records import Finding, LayerProfile, Profile, Segment, Severity, Spine, TimeProfile
 
 JUMPS = 2  # segments left out: a healthy network is flat with one or two jumps (pooling, class token, layer scale)
 UNROLLED = 8  # a layer that one spine passes this often is a step of a loop: time, not depth
@@ -89,9 +89,7 @@ def shares(trend: Trend, sign: float) -> list[Share]:
 def starved_layers(profile: Profile, trend: Trend) -> tuple[str, ...]:
     """Layers with parameters whose output's gradient is a thousandth or less of that at the loss end, input side first."""
     top = max((p.l2 for p in trend.spine.points[:3]), default=0.0)
-    return tuple(
-        x.name for x in profile.layers if x.parameters and x.gradient is not None and x.gradient.l2 <= _STARVED * top
-    )
+    return tuple(x.name for x in profile.layers if x.parameters and x.gradient is not None and x.gradient.l2 <= _STARVED * top)
 
 
 def learning_share(profile: Profile, layers: Sequence[str]) -> tuple[float, float, float]:
@@ -115,7 +113,7 @@ def learning_share(profile: Profile, layers: Sequence[str]) -> tuple[float, floa
     )
 
 
-def trend_finding(profile: Profile, trend: Trend, code: str, sign: float, severity: str) -> Finding:
+def trend_finding(profile: Profile, trend: Trend, code: str, sign: float, severity: Severity) -> Finding:
     """The finding of GC101 (sign +1) or GC102 (sign -1): message, blame, starved layers, picture and facts."""
     parts = shares(trend, sign)
     blamed = [s for s in parts if sign * s.decades < -0.05]
@@ -134,7 +132,7 @@ def trend_finding(profile: Profile, trend: Trend, code: str, sign: float, severi
     count = sum(s.count for s in linear)
     return Finding(
         code=code,
-        severity="error" if severity == "error" else "warning",
+        severity=severity,
         layer=first.name if first else main.layers[0],
         site=first.site if first else None,
         message=f"the gradient {direction} by {abs(trend.total):.1f} decades on its way from the loss to `{trend.spine.entry}`",
@@ -176,7 +174,7 @@ def losses_fall(profile: Profile) -> bool:
     return len(losses) > 3 and sum(losses[-quarter:]) < 0.9 * sum(losses[:quarter])
 
 
-def time_finding(profile: Profile, time: TimeProfile, code: str, severity: str) -> Finding:
+def time_finding(profile: Profile, time: TimeProfile, code: str, severity: Severity) -> Finding:
     """The finding of GC103 or GC104 for one recurrent layer and direction."""
     over = time.decay * time.steps
     word = "vanishes" if over < 0 else "explodes"
@@ -184,7 +182,7 @@ def time_finding(profile: Profile, time: TimeProfile, code: str, severity: str) 
     attaches = "at the last step only" if time.loss_at_end else "at many steps"
     return Finding(
         code=code,
-        severity="error" if severity == "error" else "warning",
+        severity=severity,
         layer=time.layer,
         site=time.site,
         message=f"`{time.layer}`: the gradient {word} through time, {over:+.1f} decades over {time.steps} steps",

@@ -76,15 +76,24 @@ def _code_and_weights(settings: Settings, base: Path) -> tuple[Settings, Target]
         return settings, target
     assert target.path is not None
     if settings.model is None:
+        if settings.trust_pickle:
+            return settings, target
         raise checkpoint.needs_model(target.path, settings)
     code = parse_target(settings.model, base)
     if code.kind == "checkpoint":
-        raise GradcheckError("E227", f"--model {settings.model} is a checkpoint too", "--model names the class whose weights these are",
-                             f"gradcheck scan {settings.target} --model package.module:Class")  # fmt: skip
+        raise GradcheckError(
+            "E227",
+            f"--model {settings.model} is a checkpoint too",
+            "--model names the class whose weights these are",
+            f"gradcheck scan {settings.target} --model package.module:Class",
+        )
     return dataclasses.replace(settings, weights=str(target.path)), code
 
 
 def _model(context: Context) -> nn.Module:
+    if context.target.kind == "checkpoint":
+        assert context.target.path is not None
+        return checkpoint.load_pickled(context.target.path, context.target.text)
     module = run_target(context.target, context.settings, context.base)
     context.space, context.module = vars(module), module.__name__
     try:

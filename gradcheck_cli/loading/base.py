@@ -26,7 +26,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one forward pass gave: a real scalar loss, the output and the target as the loss saw them, and what was guessed for it."""
+    """What one forward pass gave: a real scalar loss, output and target as the loss saw them, and what was guessed for it."""
 
     loss: Tensor
     output: Any
@@ -36,7 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """How a loss is made from a model and a batch. `compute` must use only the model it is given, so that copies can be probed."""
+    """How a loss is made from a model and a batch. `compute` uses only the model it is given, so that copies can be probed."""
 
     name: str
     kind: str  # as in records.ObjectiveProfile.kind

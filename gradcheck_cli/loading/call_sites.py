@@ -14,7 +14,7 @@ class CallSites:
         self._trees: dict[str, ast.Module | None] = {}
 
     def line_of(self, container: tuple[str, int], kind: str, index: int | None) -> int | None:
-        """The line that builds a `kind`, argument `index` of the call at `container`; None unless exactly one line can be meant."""
+        """The line that builds a `kind`, argument `index` of the call at `container`; None unless one line only fits."""
         tree = self._tree(container[0])
         if tree is None:
             return None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 def root_classes(source: str, classes: Iterable[str]) -> list[str]:
     """The names among `classes` that no other one of them uses or extends, directly or through functions of the file.
 
-    Classes that use each other in a circle all stay roots, so that the person is asked. Source that cannot be parsed leaves all.
+    Classes that use each other in a circle all stay roots, so that the person is asked. Source without syntax leaves all.
     """
     names = list(classes)
     try:

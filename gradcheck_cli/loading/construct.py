@@ -23,8 +23,12 @@ def construct(name: str, found: Any, context: Context) -> nn.Module:
     """The model itself; calls a class or factory with --init and what the file offers; raises E117 to E121."""
     if isinstance(found, nn.Module):
         if context.settings.init:
-            raise GradcheckError("E117", f"`{name}` is already built, so --init has nothing to do", "--init is for classes and factories",
-                                 "leave --init out, or name the class")  # fmt: skip
+            raise GradcheckError(
+                "E117",
+                f"`{name}` is already built, so --init has nothing to do",
+                "--init is for classes and factories",
+                "leave --init out, or name the class",
+            )
         return found
     arguments = _arguments(name, found, context)
     try:
@@ -40,8 +44,12 @@ def construct(name: str, found: Any, context: Context) -> nn.Module:
     kind = "None" if built is None else f"a {type(built).__name__}"
     if isinstance(built, (tuple, list)):
         kind += f" of {', '.join(type(part).__name__ for part in built)}"
-    raise GradcheckError("E121", f"`{name}()` returned {kind}, not a model", "a factory has to return one nn.Module",
-                         f"return the model from `{name}`, or name another: gradcheck scan {context.label}:NAME")  # fmt: skip
+    raise GradcheckError(
+        "E121",
+        f"`{name}()` returned {kind}, not a model",
+        "a factory has to return one nn.Module",
+        f"return the model from `{name}`, or name another: gradcheck scan {context.label}:NAME",
+    )
 
 
 def _arguments(name: str, build: Callable[..., Any], context: Context) -> dict[str, Any]:
@@ -64,9 +72,12 @@ def _arguments(name: str, build: Callable[..., Any], context: Context) -> dict[s
         context.assume(f"`{name}` was built with `{key}` = {source}")
     if missing:
         flags = " ".join(f"--init {key}=VALUE" for key in missing)
-        raise GradcheckError("E117", f"`{name}` needs {_counted(missing)}: {', '.join(missing)}",
-                             "they have no default and the file holds no variable of that name",
-                             f"give them: {flags}; or add a function `build_model()` that returns `{name}(...)`")  # fmt: skip
+        raise GradcheckError(
+            "E117",
+            f"`{name}` needs {_counted(missing)}: {', '.join(missing)}",
+            "they have no default and the file holds no variable of that name",
+            f"give them: {flags}; or add a function `build_model()` that returns `{name}(...)`",
+        )
     return chosen
 
 
@@ -90,8 +101,12 @@ def _check_names(name: str, given: Mapping[str, Any], parameters: Mapping[str, i
     for key in given:
         if key not in parameters:
             close = difflib.get_close_matches(key, list(parameters), n=1)
-            raise GradcheckError("E117", f"`{name}` has no parameter `{key}`", f"it takes {', '.join(parameters) or 'nothing'}",
-                                 f"did you mean --init {close[0]}=...?" if close else "correct --init")  # fmt: skip
+            raise GradcheckError(
+                "E117",
+                f"`{name}` has no parameter `{key}`",
+                f"it takes {', '.join(parameters) or 'nothing'}",
+                f"did you mean --init {close[0]}=...?" if close else "correct --init",
+            )
 
 
 def _offered(key: str, build: Callable[..., Any], context: Context) -> tuple[Any, str] | None:

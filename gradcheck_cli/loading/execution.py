@@ -1,7 +1,7 @@
 """Run the user's file or import the user's module, without its side effects reaching ours.
 
-The file runs with its own directory first on sys.path, the given arguments as sys.argv, an empty stdin, its prints on stderr and no
-`.pyc` written. torch is imported before the directory is inserted, so that a neighbour called `cuda.py` cannot break it.
+The file runs with its own directory first on sys.path, the given arguments as sys.argv, an empty stdin, its prints on stderr
+and no `.pyc` written. torch is imported before the directory is inserted, so that a neighbour called `cuda.py` cannot break it.
 """
 
 from __future__ import annotations

@@ -30,8 +30,17 @@ _EXAMPLES = (
     "dummy_inputs",
     "example_input_array",
 )
-_WHOLE_SETS = (("X_train", "y_train"), ("X_train", "Y_train"), ("x_train", "y_train"), ("train_x", "train_y"), ("train_X", "train_y"),
-               ("data", "target"), ("data", "targets"), ("data", "labels"), ("data", "y"))  # fmt: skip
+_WHOLE_SETS = (
+    ("X_train", "y_train"),
+    ("X_train", "Y_train"),
+    ("x_train", "y_train"),
+    ("train_x", "train_y"),
+    ("train_X", "train_y"),
+    ("data", "target"),
+    ("data", "targets"),
+    ("data", "labels"),
+    ("data", "y"),
+)
 _BATCH_MAKERS = ("get_batch", "make_batch", "sample_batch", "next_batch", "get_data", "make_data")
 _WHOLE_SET = 4096  # rows from which a tensor is taken for the whole training set and not for one batch
 _ROWS = 64  # rows of a batch cut from a whole training set
@@ -63,6 +72,11 @@ def _data(context: Context, name: str) -> Any:
     return value if holds_data(value) else None
 
 
+def _plain(context: Context, name: str) -> bool:
+    """Whether a variable holds numpy arrays or lists and no tensors: their float64 is a habit of numpy, not a choice."""
+    return next(named_tensors(context.space.get(name)), None) is None
+
+
 def _first_of(context: Context, names: tuple[str, ...]) -> FoundData | None:
     """The first of these variables, with the target that stands beside it; a structure holds its own target."""
     for name in names:
@@ -72,9 +86,17 @@ def _first_of(context: Context, names: tuple[str, ...]) -> FoundData | None:
         if isinstance(value, Tensor) or is_example or name in _INPUTS:
             for partner in _TARGETS:
                 if (target := _data(context, partner)) is not None:
-                    return _cut(FoundData(raws=[(value, target)], origin=f"found: {name}, {partner}", pair=True), name, context)
+                    return _cut(
+                        FoundData(
+                            raws=[(value, target)], origin=f"found: {name}, {partner}", pair=True, cast=_plain(context, name)
+                        ),
+                        name,
+                        context,
+                    )
         own_target = not isinstance(value, Tensor) and not is_example
-        return _cut(FoundData(raws=[value], origin=f"found: {name}", has_target=own_target), name, context)
+        return _cut(
+            FoundData(raws=[value], origin=f"found: {name}", has_target=own_target, cast=_plain(context, name)), name, context
+        )
     return None
 
 
@@ -83,7 +105,11 @@ def _whole_set(context: Context) -> FoundData | None:
     for name, partner in _WHOLE_SETS:
         value, target = _data(context, name), _data(context, partner)
         if value is not None and target is not None:
-            return _cut(FoundData(raws=[(value, target)], origin=f"found: {name}, {partner}", pair=True), name, context)
+            return _cut(
+                FoundData(raws=[(value, target)], origin=f"found: {name}, {partner}", pair=True, cast=_plain(context, name)),
+                name,
+                context,
+            )
     for name in dict.fromkeys(name for name, _ in _WHOLE_SETS):
         if (value := _data(context, name)) is not None:
             return _cut(
@@ -108,7 +134,7 @@ def _by_parameter_name(context: Context, forward: Signature) -> FoundData | None
     for name in sorted(TARGET_NAMES - set(raw)):
         if not TARGET_NAMES & set(raw) and (target := _data(context, name)) is not None:
             raw[name] = target
-    return FoundData(raws=[raw], origin=f"found: {', '.join(raw)}")
+    return FoundData(raws=[raw], origin=f"found: {', '.join(raw)}", cast=any(_plain(context, name) for name in raw))
 
 
 def _cut(found: FoundData, name: str, context: Context) -> FoundData:

@@ -47,8 +47,12 @@ def asked_for(context: Context, model: nn.Module) -> FoundLoss | None:
         return _objective(wanted, context.space[wanted], model, context, origin=f"--loss {wanted}")
     known = [*standard_losses.FUNCTIONS, "projection"]
     close = difflib.get_close_matches(wanted, known, n=1)
-    raise GradcheckError("E675", f"--loss {wanted}: no such loss", f"known are {', '.join(known)}, and functions of the file by their name",
-                         f"did you mean --loss {close[0]}?" if close else f"use one of them, or define `{wanted}` in the file")  # fmt: skip
+    raise GradcheckError(
+        "E675",
+        f"--loss {wanted}: no such loss",
+        f"known are {', '.join(known)}, and functions of the file by their name",
+        f"did you mean --loss {close[0]}?" if close else f"use one of them, or define `{wanted}` in the file",
+    )
 
 
 def in_file(context: Context, model: nn.Module) -> tuple[FoundLoss, ...]:
@@ -83,8 +87,12 @@ def _other_losses(context: Context, model: nn.Module) -> tuple[FoundLoss, ...]:
         return (_objective(name, module, model, context),)
     if modules:
         listed = ", ".join(f"`{n}`" for n in modules)
-        raise GradcheckError("E455", f"the file holds {len(modules)} losses", f"they are {listed}, and none is called `loss_fn`",
-                             f"name one: --loss {next(iter(modules))}; or add `def loss_fn(output, target)` that combines them")  # fmt: skip
+        raise GradcheckError(
+            "E455",
+            f"the file holds {len(modules)} losses",
+            f"they are {listed}, and none is called `loss_fn`",
+            f"name one: --loss {next(iter(modules))}; or add `def loss_fn(output, target)` that combines them",
+        )
     classes = [
         v for v in space.values() if isinstance(v, type) and issubclass(v, nn.Module) and is_loss(v) and context.defines(v)
     ]
@@ -162,7 +170,7 @@ def _built(name: str, kind: type, context: Context) -> Any:
 
 
 def _standard_inside(function: Callable[..., Any]) -> tuple[str, int | None] | None:
-    """The kind of a function that only hands its two parameters to a loss of torch: `return F.cross_entropy(output, target)`."""
+    """The kind of a function that only hands its two parameters to a loss of torch: `return F.mse_loss(output, target)`."""
     if not inspect.isfunction(function):
         return None
     tree = tree_of(function)

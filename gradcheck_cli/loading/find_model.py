@@ -115,9 +115,9 @@ def _root_instances(space: Mapping[str, Any]) -> dict[str, nn.Module]:
     named: dict[str, nn.Module] = {}
     for name, value in space.items():
         module = sole_module(value)
-        if isinstance(module, nn.Module) and not name.startswith("_") and not is_loss(module):
-            if all(module is not other for other in named.values()):
-                named[name] = module
+        seen = any(module is other for other in named.values())
+        if isinstance(module, nn.Module) and not seen and not name.startswith("_") and not is_loss(module):
+            named[name] = module
     inner = {id(part) for module in named.values() for part in module.modules() if part is not module}
     roots = {n: m for n, m in named.items() if id(m) not in inner}
     weighty = {n: m for n, m in roots.items() if next(m.parameters(), None) is not None}

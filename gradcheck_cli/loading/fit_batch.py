@@ -14,12 +14,20 @@ from gradcheck_cli.loading.signatures import TARGET_NAMES, Signature
 _LABEL_PARAMETERS = ("labels", "targets", "target", "label", "y")  # in the order they are tried for a target without a name
 
 
-def fit(raw: Any, forward: Signature, *, keys_read: bool = False, targets_to_model: bool = True, has_target: bool = True,
-        pair: bool = False) -> Layout:  # fmt: skip
+def fit(
+    raw: Any,
+    forward: Signature,
+    *,
+    keys_read: bool = False,
+    targets_to_model: bool = True,
+    has_target: bool = True,
+    pair: bool = False,
+) -> Layout:
     """Match a raw batch with the parameters of `forward`.
 
     `keys_read` says that forward reads its one argument by keys; `targets_to_model` that an optional parameter called `labels`,
-    `targets` ... is to be given (the model then returns the loss itself); `has_target` is False when all of it is input; `pair` that the batch is (input, target) for sure.
+    `targets` ... is to be given (the model then returns the loss itself); `has_target` is False when all of it is input; `pair`
+    that the batch is (input, target) for sure.
     """
     if pair:
         nested = _fit_nested(raw, forward, targets_to_model)

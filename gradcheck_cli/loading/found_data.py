@@ -11,7 +11,9 @@ from typing import Any
 class FoundData:
     """`raws` are batches before they are matched with forward.
 
-    `pair` says that each is (input, target) for sure, `has_target` is False when it is all input, `made` that the values are ours.
+    `pair` says that each is (input, target) for sure, `has_target` is False when it is all input, `made` that the values are
+    ours, `cast` that floating numbers take the model's dtype (numpy and text have float64 without meaning it), `table` that
+    targets are a column of a table, to be shaped as the loss wants them.
     """
 
     raws: Sequence[Any]
@@ -19,7 +21,8 @@ class FoundData:
     pair: bool = False
     has_target: bool = True
     made: bool = False
-    reshape_targets: bool = False  # from a table: [N] and [N, 1] mean the same
+    cast: bool = False
+    table: bool = False
 
 
 MINIMUM_KEPT = 3  # batches kept at least, where the source has them: the confirmation looks at more than one

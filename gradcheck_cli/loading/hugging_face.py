@@ -45,9 +45,12 @@ def synthesise(context: Context, model: nn.Module, forward: Signature) -> FoundD
             listed = ", ".join(f"`{name}` {list(value.shape)}" for name, value in batch.items() if isinstance(value, Tensor))
             context.assume(f"no data was found: the batch is made up from the model's configuration: {listed}")
             return FoundData(raws=[batch], origin="synthesised", has_target=False, made=True)
-    raise GradcheckError("E339", f"no data was found and none could be made up for {type(model).__name__}",
-                         one_line(last, 200) if last is not None else "its configuration names no input",
-                         "add a dictionary `batch` to the file, with `labels` in it")  # fmt: skip
+    raise GradcheckError(
+        "E339",
+        f"no data was found and none could be made up for {type(model).__name__}",
+        one_line(last, 200) if last is not None else "its configuration names no input",
+        "add a dictionary `batch` to the file, with `labels` in it",
+    )
 
 
 def _inputs(model: nn.Module, forward: Signature, generator: torch.Generator) -> dict[str, Any]:
@@ -75,8 +78,7 @@ def _labels(model: nn.Module, forward: Signature, inputs: dict[str, Any], genera
     tokens = inputs.get("input_ids")
     rows, length = _ROWS, tokens.shape[1] if tokens is not None else _TOKENS
     if forward.accepts("start_positions") and tokens is not None:
-        ends = {n: torch.randint(0, length, (rows,), generator=generator) for n in ("start_positions", "end_positions")}
-        return ends
+        return {n: torch.randint(0, length, (rows,), generator=generator) for n in ("start_positions", "end_positions")}
     if not forward.accepts("labels"):
         return {}
     if "Classification" in kind and "Token" not in kind:

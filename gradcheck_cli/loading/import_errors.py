@@ -15,8 +15,16 @@ from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
 
 _GUARD = "put the part that runs under `if __name__ == '__main__':`"
-_DISTRIBUTIONS = {"cv2": "opencv-python", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "yaml": "pyyaml",
-                  "torch_geometric": "torch-geometric", "pytorch_lightning": "pytorch-lightning", "dotenv": "python-dotenv"}  # fmt: skip
+_DISTRIBUTIONS = {
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+    "torch_geometric": "torch-geometric",
+    "pytorch_lightning": "pytorch-lightning",
+    "dotenv": "python-dotenv",
+}
 
 
 def read_source(path: Path) -> bytes:
@@ -26,8 +34,12 @@ def read_source(path: Path) -> bytes:
     except PermissionError as exc:
         raise GradcheckError("E101", f"`{path.name}` cannot be read", one_line(exc), "check the file's permissions") from None
     if b"\0" in data:
-        raise GradcheckError("E105", f"`{path.name}` is not a text file", f"it holds a NUL byte at offset {data.index(0)}",
-                             "save it as UTF-8 (UTF-16 files hold NUL bytes)")  # fmt: skip
+        raise GradcheckError(
+            "E105",
+            f"`{path.name}` is not a text file",
+            f"it holds a NUL byte at offset {data.index(0)}",
+            "save it as UTF-8 (UTF-16 files hold NUL bytes)",
+        )
     try:
         with path.open("rb") as file:
             encoding, _ = tokenize.detect_encoding(file.readline)
@@ -38,8 +50,12 @@ def read_source(path: Path) -> bytes:
             if isinstance(exc, UnicodeDecodeError)
             else str(exc)
         )
-        raise GradcheckError("E105", f"`{path.name}` cannot be decoded", why,
-                             "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-") from None  # fmt: skip
+        raise GradcheckError(
+            "E105",
+            f"`{path.name}` cannot be decoded",
+            why,
+            "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-",
+        ) from None
     return data
 
 
@@ -61,8 +77,12 @@ def translate_import(exc: BaseException, target: Target, base: Path) -> Gradchec
     elif isinstance(exc, SystemExit):
         error = _system_exit(exc, target)
     elif isinstance(exc, Warning):
-        error = GradcheckError("E126", f"a warning stopped the import: {one_line(exc)}", "warnings are turned into errors here",
-                               "run without -W error (or PYTHONWARNINGS=error)")  # fmt: skip
+        error = GradcheckError(
+            "E126",
+            f"a warning stopped the import: {one_line(exc)}",
+            "warnings are turned into errors here",
+            "run without -W error (or PYTHONWARNINGS=error)",
+        )
     elif (shadow := _shadowing(exc, target)) is not None:
         error = shadow
     elif isinstance(exc, ImportError):
@@ -93,8 +113,12 @@ def translate_building(exc: BaseException, what: str) -> GradcheckError:
         or "object has no attribute '_modules'" in text
         or "has no attribute '_parameters'" in text
     ):
-        return GradcheckError("E119", "`super().__init__()` is missing in a module's `__init__`", one_line(exc),
-                              "call super().__init__() first in __init__")  # fmt: skip
+        return GradcheckError(
+            "E119",
+            "`super().__init__()` is missing in a module's `__init__`",
+            one_line(exc),
+            "call super().__init__() first in __init__",
+        )
     return environment_errors.translate(exc) or GradcheckError(
         "E118", what, one_line(exc), "run `python` on the file to see the same error, or --traceback"
     )
@@ -106,8 +130,14 @@ def _syntax(exc: SyntaxError, base: Path) -> GradcheckError:
     indent = len(line) - len(line.lstrip())
     caret = " " * max((exc.offset or 1) - 1 - indent, 0) + "^"
     place = f"{file}:{exc.lineno}" if exc.lineno else file
-    return GradcheckError("E104", f"`{file}` has a syntax error", f"{exc.msg}: {line.strip()}" if line.strip() else str(exc.msg),
-                          f"correct line {exc.lineno}", where=place, trace=f"  {place}\n    {line.strip()}\n    {caret}")  # fmt: skip
+    return GradcheckError(
+        "E104",
+        f"`{file}` has a syntax error",
+        f"{exc.msg}: {line.strip()}" if line.strip() else str(exc.msg),
+        f"correct line {exc.lineno}",
+        where=place,
+        trace=f"  {place}\n    {line.strip()}\n    {caret}",
+    )
 
 
 def _system_exit(exc: SystemExit, target: Target) -> GradcheckError:
@@ -116,14 +146,21 @@ def _system_exit(exc: SystemExit, target: Target) -> GradcheckError:
         "argparse" in (f.f_code.co_names + f.f_code.co_varnames) or "parse_args" in f.f_code.co_names for f, _ in frames
     )
     what = "the file parses command-line arguments at import" if parser else f"the file exits at import (exit code {exc.code})"
-    return GradcheckError("E108", what, "its own command line was not given" if parser else "a scan needs it to run to its end",
-                          f"{_GUARD}, or pass its arguments: gradcheck scan {target.text} -- ARGS")  # fmt: skip
+    return GradcheckError(
+        "E108",
+        what,
+        "its own command line was not given" if parser else "a scan needs it to run to its end",
+        f"{_GUARD}, or pass its arguments: gradcheck scan {target.text} -- ARGS",
+    )
 
 
 def _file_error(exc: OSError) -> GradcheckError:
-    return GradcheckError("E111", f"the file could not open `{exc.filename}` at import",
-                          f"{exc.strerror}; the working directory is `{Path.cwd().as_posix()}`",
-                          "run from the directory that path is relative to, or name it with --cwd")  # fmt: skip
+    return GradcheckError(
+        "E111",
+        f"the file could not open `{exc.filename}` at import",
+        f"{exc.strerror}; the working directory is `{Path.cwd().as_posix()}`",
+        "run from the directory that path is relative to, or name it with --cwd",
+    )
 
 
 def _import_error(exc: ImportError, target: Target, base: Path) -> GradcheckError:
@@ -131,17 +168,29 @@ def _import_error(exc: ImportError, target: Target, base: Path) -> GradcheckErro
     if "relative import" in text or "no known parent package" in text:
         return _relative_import(target)
     if not isinstance(exc, ModuleNotFoundError) or not exc.name:
-        return GradcheckError("E106", f"an import failed: {one_line(exc)}", f"packages come from {sys.prefix}",
-                              "check the installed version of that package")  # fmt: skip
+        return GradcheckError(
+            "E106",
+            f"an import failed: {one_line(exc)}",
+            f"packages come from {sys.prefix}",
+            "check the installed version of that package",
+        )
     top = exc.name.partition(".")[0]
     if target.kind == "module" and (exc.name == target.module or target.module.startswith(exc.name + ".")):
         return _no_such_module(exc.name, target, base)
     nearby = _found_above(top, target, base)
     if nearby is not None:
-        return GradcheckError("E106", f"`{exc.name}` cannot be imported", f"`{top}` lies in `{nearby}`, which is not on Python's path",
-                              f"run with PYTHONPATH={nearby}")  # fmt: skip
-    return GradcheckError("E106", f"`{exc.name}` is not installed", f"gradcheck runs in the environment {sys.prefix}",
-                          f"install it there: {sys.executable} -m pip install {_DISTRIBUTIONS.get(top, top)}")  # fmt: skip
+        return GradcheckError(
+            "E106",
+            f"`{exc.name}` cannot be imported",
+            f"`{top}` lies in `{nearby}`, which is not on Python's path",
+            f"run with PYTHONPATH={nearby}",
+        )
+    return GradcheckError(
+        "E106",
+        f"`{exc.name}` is not installed",
+        f"gradcheck runs in the environment {sys.prefix}",
+        f"install it there: {sys.executable} -m pip install {_DISTRIBUTIONS.get(top, top)}",
+    )
 
 
 def _no_such_module(name: str, target: Target, base: Path) -> GradcheckError:
@@ -168,8 +217,12 @@ def _relative_import(target: Target) -> GradcheckError:
         parts.insert(0, folder.name)
         folder = folder.parent
     dotted = ".".join(parts) + (":" + target.attribute if target.attribute else "")
-    return GradcheckError("E107", "the file uses relative imports, so it only works as part of its package",
-                          "run by its path it has no package", f"run from the directory `{folder.name}`: gradcheck scan {dotted}")  # fmt: skip
+    return GradcheckError(
+        "E107",
+        "the file uses relative imports, so it only works as part of its package",
+        "run by its path it has no package",
+        f"run from the directory `{folder.name}`: gradcheck scan {dotted}",
+    )
 
 
 def _found_above(name: str, target: Target, base: Path) -> str | None:
@@ -203,6 +256,10 @@ def _shadowing(exc: BaseException, target: Target) -> GradcheckError | None:
             continue
         spec = importlib.machinery.PathFinder.find_spec(name, outside)
         if name in sys.stdlib_module_names or (spec is not None and spec.origin is not None and not is_user_file(spec.origin)):
-            return GradcheckError("E112", f"`{neighbour.name}` beside the file hides the module `{name}` that an import needs",
-                                  one_line(exc), f"rename {neighbour.name}")  # fmt: skip
+            return GradcheckError(
+                "E112",
+                f"`{neighbour.name}` beside the file hides the module `{name}` that an import needs",
+                one_line(exc),
+                f"rename {neighbour.name}",
+            )
     return None

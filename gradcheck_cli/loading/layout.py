@@ -36,7 +36,7 @@ class Layout:
         args: dict[int, Any] = {}
         kwargs: dict[str, Any] = {}
         targets: dict[Any, Any] = {}
-        places: dict[str, dict[Any, Any]] = {"arg": args, "kwarg": kwargs, "target": targets}  # type: ignore[dict-item]
+        places: dict[str, dict[Any, Any]] = {"arg": args, "kwarg": kwargs, "target": targets}
         for key in self.keys:
             for kind, name in self.places.get(key, ()):
                 places[kind][name] = entries[key]

@@ -1,7 +1,7 @@
 """Lightning modules: the loss is what `training_step` returns; a step that needs a trainer gets a real one.
 
-The trainer is stopped by an exception right before it would call backward, so that the loss with its graph is ours and no optimizer
-takes a step.
+The trainer is stopped by an exception right before it would call backward, so that the loss with its graph is ours and no
+optimizer takes a step.
 """
 
 from __future__ import annotations
@@ -93,8 +93,12 @@ def _step(model: nn.Module, batch: Batch) -> Any:
 def _check_step(value: Any) -> None:
     loss = value.get("loss") if isinstance(value, dict) else value
     if loss is None:
-        raise GradcheckError("E454", "`training_step` returned no loss", "it returned None, which makes Lightning skip the step",
-                             "return the loss, or {'loss': loss}")  # fmt: skip
+        raise GradcheckError(
+            "E454",
+            "`training_step` returned no loss",
+            "it returned None, which makes Lightning skip the step",
+            "return the loss, or {'loss': loss}",
+        )
 
 
 def _asks_for_trainer(exc: Exception) -> bool:
@@ -124,9 +128,15 @@ def _in_trainer(model: nn.Module, batch: Batch) -> Tensor:
     device = next((p.device.type for p in model.parameters()), "cpu")
     with _quiet(), contextlib.suppress(_Stop):
         trainer = lightning.Trainer(
-            fast_dev_run=1, accelerator="gpu" if device == "cuda" else device, devices=1, logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, callbacks=[Stopper()],
-        )  # fmt: skip
+            fast_dev_run=1,
+            accelerator="gpu" if device == "cuda" else device,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[Stopper()],
+        )
         trainer.fit(model, train_dataloaders=loader)
     if not losses:
         raise RuntimeError("the trainer ran the step and called no backward")
@@ -150,6 +160,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _no_trainer(direct: Exception, fitted: Exception) -> GradcheckError:
-    return GradcheckError("E459", "`training_step` needs a trainer, and a trainer could not run it",
-                          f"called directly: {one_line(direct, 120)}; in Trainer(fast_dev_run=1): {one_line(fitted, 120)}",
-                          "give a loss of output and target instead: --loss cross_entropy, or a function --loss NAME")  # fmt: skip
+    return GradcheckError(
+        "E459",
+        "`training_step` needs a trainer, and a trainer could not run it",
+        f"called directly: {one_line(direct, 120)}; in Trainer(fast_dev_run=1): {one_line(fitted, 120)}",
+        "give a loss of output and target instead: --loss cross_entropy, or a function --loss NAME",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sized
@@ -54,7 +55,7 @@ def find_loader(context: Context, model: nn.Module) -> FoundData | None:
     for name in _LOADER_MAKERS:
         maker = space.get(name)
         if inspect.isroutine(maker) and (arguments := arguments_for(maker, context)) is not None:
-            return _read(_called(lambda m=maker, a=arguments: m(**a), name, context), name, context)  # type: ignore[misc]
+            return _read(_called(functools.partial(maker, **arguments), name, context), name, context)
     return _of_lightning(context, model)
 
 
@@ -64,9 +65,8 @@ def _of_lightning(context: Context, model: nn.Module) -> FoundData | None:
         if isinstance(value, type) and context.defines(value) and _is_data_module(value) and not signature_of(value).required:
             value = _called(value, name, context)
         if not isinstance(value, type) and _is_data_module(type(value)):
-            return _read(
-                _called(lambda v=value: _set_up(v), f"{name}.train_dataloader", context), f"{name}.train_dataloader", context
-            )  # type: ignore[misc]
+            shown = f"{name}.train_dataloader"
+            return _read(_called(functools.partial(_set_up, value), shown, context), shown, context)
     own = getattr(type(model), "train_dataloader", None)
     if own is None or (getattr(own, "__module__", "") or "").split(".")[0] in ("lightning", "pytorch_lightning"):
         return None
@@ -158,8 +158,12 @@ def _called(function: Callable[[], Any], name: str, context: Context) -> Any:
 
 
 def _empty(name: str) -> GradcheckError:
-    return GradcheckError("E346", f"`{name}` gives no data", "it is empty, or drop_last drops its only batch",
-                          "give it at least one whole batch, or use --data FILE or --input SHAPE")  # fmt: skip
+    return GradcheckError(
+        "E346",
+        f"`{name}` gives no data",
+        "it is empty, or drop_last drops its only batch",
+        "give it at least one whole batch, or use --data FILE or --input SHAPE",
+    )
 
 
 def arguments_for(function: Callable[..., Any], context: Context) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from gradcheck_cli.loading.signatures import (
 
 
 def takes_model(function: Callable[..., Any], model: nn.Module) -> bool:
-    """Whether the first parameter is the model: by its name, its annotation, or because the body calls it or a part of the model on it."""
+    """Whether the first parameter is the model: by name, by annotation, or because the body calls it or a part of it."""
     plain = function.forward if isinstance(function, nn.Module) else function
     required = signature_of(plain).required
     if not required:
@@ -184,18 +184,34 @@ def check_loss(value: Any, name: str, reduce: str | None) -> Tensor:
     """A real scalar that backward can start from; raises E451 to E454."""
     loss = scalar_of(value)
     if loss is None:
-        raise GradcheckError("E454", f"`{name}` gave no loss: it is None", "Hugging Face models compute a loss only when labels are given",
-                             "put `labels` into the batch, or return the loss")  # fmt: skip
+        raise GradcheckError(
+            "E454",
+            f"`{name}` gave no loss: it is None",
+            "Hugging Face models compute a loss only when labels are given",
+            "put `labels` into the batch, or return the loss",
+        )
     if not isinstance(loss, Tensor):
-        raise GradcheckError("E453", f"`{name}` gave a {type(loss).__name__}, not a tensor", "a number has no gradient (`.item()` drops it)",
-                             "return the loss tensor itself")  # fmt: skip
+        raise GradcheckError(
+            "E453",
+            f"`{name}` gave a {type(loss).__name__}, not a tensor",
+            "a number has no gradient (`.item()` drops it)",
+            "return the loss tensor itself",
+        )
     if loss.numel() != 1:
         if reduce is None:
-            raise GradcheckError("E451", f"the loss `{name}` is not one number but of shape {list(loss.shape)}",
-                                 "backward needs a scalar", "use --reduce mean (or sum), or reduce it in the loss function")  # fmt: skip
+            raise GradcheckError(
+                "E451",
+                f"the loss `{name}` is not one number but of shape {list(loss.shape)}",
+                "backward needs a scalar",
+                "use --reduce mean (or sum), or reduce it in the loss function",
+            )
         loss = loss.mean() if reduce == "mean" else loss.sum()
     if not loss.is_floating_point():
         kind = str(loss.dtype).removeprefix("torch.")
-        raise GradcheckError("E452", f"the loss `{name}` is of dtype {kind}", "a gradient is defined for a real floating-point loss only",
-                             "take its absolute value or real part" if loss.is_complex() else "compute it from floating-point values")  # fmt: skip
+        raise GradcheckError(
+            "E452",
+            f"the loss `{name}` is of dtype {kind}",
+            "a gradient is defined for a real floating-point loss only",
+            "take its absolute value or real part" if loss.is_complex() else "compute it from floating-point values",
+        )
     return loss.reshape(())

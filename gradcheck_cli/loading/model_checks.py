@@ -17,8 +17,12 @@ def unwrap(model: nn.Module, context: Context) -> nn.Module:
     """The module inside DataParallel and DistributedDataParallel; raises E569 when there are several processes."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise GradcheckError("E569", f"this is one of {distributed.get_world_size()} distributed processes",
-                             "a scan on one rank would wait for the others", "scan the model in a single process")  # fmt: skip
+        raise GradcheckError(
+            "E569",
+            f"this is one of {distributed.get_world_size()} distributed processes",
+            "a scan on one rank would wait for the others",
+            "scan the model in a single process",
+        )
     if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         context.assume(f"the model inside {type(model).__name__} was measured")
         inner = model.module
@@ -35,9 +39,8 @@ def check_model(model: nn.Module, context: Context) -> None:
     if not parameters and not any(p for m in unregistered.values() for p in m.parameters()):
         raise _no_parameters(model)
     for name, module in unregistered.items():
-        context.assume(
-            f"`{name}` ({type(module).__name__}) is held in a plain Python container, so its parameters are not in model.parameters()"
-        )
+        kind = type(module).__name__
+        context.assume(f"`{name}` ({kind}) is held in a plain Python container: its parameters are not in model.parameters()")
     if context.settings.unfreeze:
         _thaw(parameters, context)
     elif parameters and not any(p.requires_grad for p in parameters.values()) and not unregistered:
@@ -49,8 +52,12 @@ def check_forward(model: nn.Module) -> None:
     if type(model).forward is nn.Module.forward and "forward" not in vars(model):
         kind = type(model).__name__
         close = [n for n in ("__call__", "foward", "forwad", "Forward", "forward_pass", "call") if n in vars(type(model))]
-        raise GradcheckError("E120", f"`{kind}` has no forward", f"it defines `{close[0]}`" if close else "its class does not define one",
-                             "define `def forward(self, x):` in the class" if not close else f"rename `{close[0]}` to `forward`")  # fmt: skip
+        raise GradcheckError(
+            "E120",
+            f"`{kind}` has no forward",
+            f"it defines `{close[0]}`" if close else "its class does not define one",
+            "define `def forward(self, x):` in the class" if not close else f"rename `{close[0]}` to `forward`",
+        )
 
 
 def unregistered_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -78,27 +85,42 @@ def _parts(value: object) -> Iterator[tuple[object, object]]:
 def _check_values(model: nn.Module) -> None:
     meta = [name for name, p in model.named_parameters() if p.is_meta]
     if meta:
-        raise GradcheckError("E125", f"{len(meta)} parameters are on the meta device, e.g. `{meta[0]}`", "they have a shape and no values",
-                             "materialise the model first: model.to_empty(device='cpu') and initialise it")  # fmt: skip
+        raise GradcheckError(
+            "E125",
+            f"{len(meta)} parameters are on the meta device, e.g. `{meta[0]}`",
+            "they have a shape and no values",
+            "materialise the model first: model.to_empty(device='cpu') and initialise it",
+        )
     for name, module in model.named_modules():
         origin = type(module).__module__
         if ".quantized" in origin or origin.startswith("torch.utils.mkldnn"):
-            raise GradcheckError("E124", f"`{name or type(module).__name__}` is a {type(module).__name__} from {origin}",
-                                 "quantised and mkldnn layers are for inference only: they have no gradient",
-                                 "scan the model before it is converted")  # fmt: skip
+            raise GradcheckError(
+                "E124",
+                f"`{name or type(module).__name__}` is a {type(module).__name__} from {origin}",
+                "quantised and mkldnn layers are for inference only: they have no gradient",
+                "scan the model before it is converted",
+            )
 
 
 def _no_parameters(model: nn.Module) -> GradcheckError:
     leaves = sorted({type(m).__name__ for m in model.modules() if next(m.children(), None) is None})
-    return GradcheckError("E122", f"`{type(model).__name__}` has no parameters", f"it is made of {', '.join(leaves[:_SHOWN])}",
-                          "there is nothing to train: check that layers are assigned to `self`")  # fmt: skip
+    return GradcheckError(
+        "E122",
+        f"`{type(model).__name__}` has no parameters",
+        f"it is made of {', '.join(leaves[:_SHOWN])}",
+        "there is nothing to train: check that layers are assigned to `self`",
+    )
 
 
 def _all_frozen(parameters: dict[str, nn.Parameter]) -> GradcheckError:
     names = ", ".join(f"`{n}`" for n in list(parameters)[:_SHOWN])
     more = f" and {len(parameters) - _SHOWN} more" if len(parameters) > _SHOWN else ""
-    return GradcheckError("E123", f"all {len(parameters)} parameters are frozen", f"requires_grad is False for {names}{more}",
-                          "use --unfreeze to measure it as if it were trained, or unfreeze a part in the file")  # fmt: skip
+    return GradcheckError(
+        "E123",
+        f"all {len(parameters)} parameters are frozen",
+        f"requires_grad is False for {names}{more}",
+        "use --unfreeze to measure it as if it were trained, or unfreeze a part in the file",
+    )
 
 
 def _thaw(parameters: dict[str, nn.Parameter], context: Context) -> None:

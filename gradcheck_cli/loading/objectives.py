@@ -16,8 +16,16 @@ from gradcheck_cli.loading.loss_call import LossCall, check_loss, scalar_of, sta
 from gradcheck_cli.loading.tensor_tree import named_tensors
 
 
-def standard(kind: str, function: Callable[..., Tensor], name: str, origin: str, *, ignore_index: int | None = None, lenient: bool = False,
-             reduce: str | None = None) -> Objective:  # fmt: skip
+def standard(
+    kind: str,
+    function: Callable[..., Tensor],
+    name: str,
+    origin: str,
+    *,
+    ignore_index: int | None = None,
+    lenient: bool = False,
+    reduce: str | None = None,
+) -> Objective:
     """A loss that torch has, of output and target."""
 
     def compute(model: nn.Module, batch: Batch) -> Outcome:
@@ -43,8 +51,12 @@ def _target_or_input(batch: Batch, output: Any) -> tuple[Any, tuple[str, ...]]:
     shapes = {tensor.shape for _, tensor in named_tensors(output)}
     if inputs and isinstance(inputs[0], Tensor) and inputs[0].shape in shapes:
         return inputs[0], ("the input is the target: there is no other, and the output has its shape",)
-    raise GradcheckError("E339", "the loss needs a target and the batch has none", "the output has not the input's shape, so it is no autoencoder",
-                         "give the target too, e.g. `y` beside `x`, or use --loss projection")  # fmt: skip
+    raise GradcheckError(
+        "E339",
+        "the loss needs a target and the batch has none",
+        "the output has not the input's shape, so it is no autoencoder",
+        "give the target too, e.g. `y` beside `x`, or use --loss projection",
+    )
 
 
 def _check_targets(fitted: standard_losses.Fitted, kind: str, ignore_index: int | None) -> None:
@@ -53,8 +65,12 @@ def _check_targets(fitted: standard_losses.Fitted, kind: str, ignore_index: int 
     if kind in standard_losses.CLASS_KINDS and isinstance(target, Tensor) and not target.is_floating_point() and target.numel():
         ignored = -100 if ignore_index is None else ignore_index
         if bool((target == ignored).all()):
-            raise GradcheckError("E456", f"all {target.numel()} targets are the ignored index {ignored}", "the mean over no targets is NaN",
-                                 "give a batch with targets that count")  # fmt: skip
+            raise GradcheckError(
+                "E456",
+                f"all {target.numel()} targets are the ignored index {ignored}",
+                "the mean over no targets is NaN",
+                "give a batch with targets that count",
+            )
 
 
 def own_function(

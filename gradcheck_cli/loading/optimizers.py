@@ -47,8 +47,12 @@ def _class_named(name: str) -> type[torch.optim.Optimizer]:
     if name.lower() in known:
         return known[name.lower()]
     close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    raise GradcheckError("E675", f"--optimizer {name}: no such optimizer", f"torch.optim has {', '.join(sorted(known))}",
-                         f"did you mean --optimizer {close[0]}?" if close else "use one of them")  # fmt: skip
+    raise GradcheckError(
+        "E675",
+        f"--optimizer {name}: no such optimizer",
+        f"torch.optim has {', '.join(sorted(known))}",
+        f"did you mean --optimizer {close[0]}?" if close else "use one of them",
+    )
 
 
 def _in_file(context: Context) -> OptimizerSpec | None:

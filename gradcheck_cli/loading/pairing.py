@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import torch
 from torch import Tensor, nn
 
 from gradcheck_cli.errors import GradcheckError
@@ -27,6 +30,8 @@ from gradcheck_cli.loading.rehearsal import output_of, rehearsal
 from gradcheck_cli.loading.signatures import Signature, reads_keys, signature_of
 from gradcheck_cli.loading.tensor_tree import named_tensors
 from gradcheck_cli.loading.transfer import to_place
+
+_OF_NUMBERS = ("mse", "l1", "huber", "bce", "bce_logits")
 
 
 def gather(
@@ -80,7 +85,7 @@ def _batches(
 ) -> tuple[Batch, ...]:
     keys_read = len(forward.required) == 1 and reads_keys(type(model).forward, forward.required[0])
     to_model = not losses or all(found.whole_batch for found in losses)
-    place = to_place(model, context.settings, made=data.made)
+    place = to_place(model, context.settings, made=data.made or data.cast)
     batches = []
     layout: Layout | None = None
     for raw in data.raws:
@@ -91,18 +96,31 @@ def _batches(
             )
             for guess in layout.guesses:
                 context.assume(guess)
-        batches.append(layout.batch(moved))
+        batch = layout.batch(moved)
+        batches.append(_as_numbers(batch) if data.table and any(f.objective.kind in _OF_NUMBERS for f in losses) else batch)
     _refuse_empty(batches[0], data.origin)
     if len(batches) < context.settings.batches:
         context.assume(f"{len(batches)} of {context.settings.batches} batches: {data.origin} has no more")
     return tuple(batches)
 
 
+def _as_numbers(batch: Batch) -> Batch:
+    """A table's target column as [N, 1] floating numbers, for losses that compare output and target one by one."""
+    floating = next(
+        (t.dtype for _, t in named_tensors((batch.args, dict(batch.kwargs))) if t.is_floating_point()), torch.float32
+    )
+    return dataclasses.replace(batch, target=batch.target.to(floating).reshape(-1, 1))
+
+
 def _refuse_empty(batch: Batch, origin: str) -> None:
     for name, tensor in named_tensors((batch.args, dict(batch.kwargs))):
         if tensor.numel() == 0 and tensor.dim() and tensor.shape[0] == 0:
-            raise GradcheckError("E346", "the batch is empty", f"{origin}: tensor `{name}` has shape {list(tensor.shape)}",
-                                 "give at least one sample")  # fmt: skip
+            raise GradcheckError(
+                "E346",
+                "the batch is empty",
+                f"{origin}: tensor `{name}` has shape {list(tensor.shape)}",
+                "give at least one sample",
+            )
 
 
 def _for_step(context: Context, model: nn.Module, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
@@ -145,8 +163,12 @@ def _without_loss(
             batches = _completed(context, model, carried, batches)
         return batches, (carried.objective,)
     if hugging_face.is_hugging_face(model) and forward.accepts("labels") and not data.made:
-        raise GradcheckError("E454", "the model's output has no loss", "Hugging Face models compute a loss only when labels are given",
-                             "put `labels` into the batch")  # fmt: skip
+        raise GradcheckError(
+            "E454",
+            "the model's output has no loss",
+            "Hugging Face models compute a loss only when labels are given",
+            "put `labels` into the batch",
+        )
     if isinstance(batch.target, Tensor):
         return batches, (_inferred(context, output, batch.target),)
     context.assume("no loss and no target were found: the loss is a fixed random projection of the output")

@@ -24,8 +24,12 @@ def from_flags(context: Context, model: nn.Module, forward: Signature) -> FoundD
     for position, flag in enumerate(context.settings.input):
         match = _FLAG.match(flag.replace(" ", ""))
         if match is None:
-            raise GradcheckError("E675", f"--input {flag} is not a shape", "a shape is numbers with commas, batch size first",
-                                 "write --input 8,3,224,224, or int:8,128 for integers, or NAME=8,16 for one of several inputs")  # fmt: skip
+            raise GradcheckError(
+                "E675",
+                f"--input {flag} is not a shape",
+                "a shape is numbers with commas, batch size first",
+                "write --input 8,3,224,224, or int:8,128 for integers, or NAME=8,16 for one of several inputs",
+            )
         name = match["name"] or (free[0] if free else f"input{position}")
         if name in free:
             free.remove(name)

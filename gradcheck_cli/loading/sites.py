@@ -1,8 +1,9 @@
 """The line of the user's code that builds each layer, seen while it is built.
 
 torch calls a registration hook whenever a module or a parameter is set on a module. A parameter is set inside its layer's own
-`__init__`, so the stack still holds the line that builds the layer. A layer without parameters is seen only when its parent takes it:
-the line of the `self.act = ...` statement, or, inside `nn.Sequential(...)`, the line that the syntax tree gives for that argument.
+`__init__`, so the stack still holds the line that builds the layer. A layer without parameters is seen only when its parent
+takes it: the line of the `self.act = ...` statement, or, inside `nn.Sequential(...)`, the line that the syntax tree gives for
+that argument.
 """
 
 from __future__ import annotations

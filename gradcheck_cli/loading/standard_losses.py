@@ -65,8 +65,8 @@ def kind_of(loss: Any) -> tuple[str, int | None]:
 def fit(kind: str, output: Any, target: Any, *, lenient: bool) -> Fitted:
     """Pick the tensor the loss is taken of and bring class targets into torch's shape.
 
-    `lenient` says that the loss is our choice, so that dtype and shape of the target may be adapted too; with the user's own loss
-    what the user's training loop would meet has to be met.
+    `lenient` says that the loss is our choice, so that dtype and shape of the target may be adapted too; with the user's own
+    loss what the user's training loop would meet has to be met.
     """
     tensor, notes = pick_output(output, target, kind)
     if not isinstance(target, Tensor):
@@ -80,8 +80,10 @@ def fit(kind: str, output: Any, target: Any, *, lenient: bool) -> Fitted:
         return Fitted(output=tensor, target=target.to(tensor.dtype), notes=notes)
     both = _broadcast_shape(tensor, target)
     if target.shape != tensor.shape and kind in ("mse", "l1", "huber") and both is not None:
-        notes += (f"the loss compares an output of shape {list(tensor.shape)} with a target of shape {list(target.shape)}, which torch "
-                  f"broadcasts to {both}: every output meets every target",)  # fmt: skip
+        notes += (
+            f"the loss compares an output of shape {list(tensor.shape)} with a target of shape {list(target.shape)}, "
+            f"which torch broadcasts to {both}: every output meets every target",
+        )
     return Fitted(output=tensor, target=target, notes=notes)
 
 
@@ -127,8 +129,12 @@ def pick_output(output: Any, target: Any, kind: str = "") -> tuple[Tensor, tuple
             ", ".join(f"`{path}` {list(tensor.shape)}" for path, tensor in leaves.items())
             or f"a {type(output).__name__} without tensors"
         )
-        raise GradcheckError("E455", "the model's output has several parts, and which one the loss is taken of is not known",
-                             f"the output is {listed}", "add `def loss_fn(output, target): ...` to the file, or use --loss projection")  # fmt: skip
+        raise GradcheckError(
+            "E455",
+            "the model's output has several parts, and which one the loss is taken of is not known",
+            f"the output is {listed}",
+            "add `def loss_fn(output, target): ...` to the file, or use --loss projection",
+        )
     return leaves[chosen], (f"the loss is taken of part `{chosen}` of the model's output",)
 
 
@@ -143,20 +149,14 @@ def _fits(output: Tensor, target: Tensor, kind: str) -> bool:
 def infer_kind(output: Tensor, target: Tensor) -> tuple[str, str]:
     """The loss that output and target suggest, and why in words."""
     shapes = f"output {list(output.shape)}, target {list(target.shape)} {str(target.dtype).removeprefix('torch.')}"
-    binary = bool(((target == 0) | (target == 1)).all()) and target.numel() > 0
-    within = bool(((output >= 0) & (output <= 1)).all())
-    if (
-        not target.is_floating_point()
-        and not (output.numel() == target.numel() and binary)
-        and _fits(output, target, "")
-        and output.shape != target.shape
-    ):
-        values = output.detach().double()
-        dim = 1 if target.shape == output.shape[:1] + output.shape[2:] else -1
-        if torch.allclose(values.logsumexp(dim), torch.zeros((), dtype=torch.float64), atol=1e-4):
+    if _are_classes(output, target):
+        sums = output.detach().double().logsumexp(_class_dim(output, target))
+        if torch.allclose(sums, torch.zeros((), dtype=torch.float64), atol=1e-4):
             return "nll", f"{shapes}: log-probabilities of classes"
         return "cross_entropy", f"{shapes}: classes"
+    binary = bool(((target == 0) | (target == 1)).all()) and target.numel() > 0
     if output.numel() == target.numel() and binary:
+        within = bool(((output >= 0) & (output <= 1)).all())
         return (
             ("bce", f"{shapes}: targets 0 and 1, outputs within [0, 1]")
             if within
@@ -165,11 +165,24 @@ def infer_kind(output: Tensor, target: Tensor) -> tuple[str, str]:
     return "mse", f"{shapes}: numbers"
 
 
+def _class_dim(output: Tensor, target: Tensor) -> int:
+    return 1 if target.shape == output.shape[:1] + output.shape[2:] else -1
+
+
+def _are_classes(output: Tensor, target: Tensor) -> bool:
+    """Whether integer targets index a dimension of at least two outputs."""
+    if target.is_floating_point() or target.is_complex() or output.shape == target.shape or not _fits(output, target, ""):
+        return False
+    classes = output.shape[_class_dim(output, target)]
+    return classes > 1 and target.numel() > 0 and int(target.max()) < classes
+
+
 def are_probabilities(output: Tensor, target: Tensor) -> bool:
     """Whether the outputs are positive and sum to 1 over the classes."""
     values = output.detach().double()
-    dim = 1 if target.shape == output.shape[:1] + output.shape[2:] else -1
-    return bool((values >= 0).all()) and torch.allclose(values.sum(dim), torch.ones((), dtype=torch.float64), atol=1e-4)
+    return bool((values >= 0).all()) and torch.allclose(
+        values.sum(_class_dim(output, target)), torch.ones((), dtype=torch.float64), atol=1e-4
+    )
 
 
 def random_projection(output: Any, seed: int) -> Tensor:
@@ -187,6 +200,10 @@ def random_projection(output: Any, seed: int) -> Tensor:
         part = (values * weights).sum() / math.sqrt(values.numel())
         total = part if total is None else total + part
     if total is None:
-        raise GradcheckError("E455", "the model's output holds no floating-point tensor", f"it is a {type(output).__name__}",
-                             "return a tensor from forward, or add `def loss_fn(model, batch): ...` to the file")  # fmt: skip
+        raise GradcheckError(
+            "E455",
+            "the model's output holds no floating-point tensor",
+            f"it is a {type(output).__name__}",
+            "return a tensor from forward, or add `def loss_fn(model, batch): ...` to the file",
+        )
     return total

@@ -138,5 +138,9 @@ def _not_inferred(names: list[str], options: list[dict[str, Spec]], last: BaseEx
         if len(names) > 1
         else "--input 8,3,224,224 (int:8,128 for integers)"
     )
-    return GradcheckError("E339", "no data was found and the model's input cannot be inferred", why,
-                          f"add `x` (and `y`) to the file, or use {flags} or --data FILE")  # fmt: skip
+    return GradcheckError(
+        "E339",
+        "no data was found and the model's input cannot be inferred",
+        why,
+        f"add `x` (and `y`) to the file, or use {flags} or --data FILE",
+    )

@@ -77,13 +77,14 @@ def _file(text: str, path: Path, attribute: str) -> Target:
     )
 
 
-def program_file(path: Path) -> GradcheckError:
+def program_file(path: Path, shown: str = "", *, torchscript: bool = False) -> GradcheckError:
     """E234 for TorchScript and torch.export files, which are programs and not weights."""
-    loader = "torch.export.load(...).module()" if path.suffix.lower() == ".pt2" else "torch.jit.load(...)"
+    exported = path.suffix.lower() == ".pt2" if not shown else not torchscript
+    loader = "torch.export.load(...).module()" if exported else "torch.jit.load(...)"
     return GradcheckError(
         "E234",
-        f"`{path.name}` holds a program, not weights",
-        "TorchScript and torch.export files run code when they are loaded, so they need the trust a .py file needs",
+        f"`{shown or path.name}` is a {'torch.export' if exported else 'TorchScript'} program, not weights",
+        "such files run code when they are loaded, so they need the trust a .py file needs",
         f"write a .py file with `model = {loader}` and scan that",
     )
 
@@ -104,8 +105,12 @@ def missing_file(id: str, place: str, path: Path, purpose: str) -> GradcheckErro
     """Say which files of a similar name exist where `path` was expected."""
     folder = path.parent
     if not folder.is_dir():
-        return GradcheckError(id, f"no such {purpose}: `{place}`", f"there is no directory `{Path(place).parent.as_posix()}`",
-                              "check the path; it is relative to the directory gradcheck is run in")  # fmt: skip
+        return GradcheckError(
+            id,
+            f"no such {purpose}: `{place}`",
+            f"there is no directory `{Path(place).parent.as_posix()}`",
+            "check the path; it is relative to the directory gradcheck is run in",
+        )
     names = sorted(p.name for p in folder.iterdir() if p.is_file())
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or [n for n in names if n.endswith(path.suffix)][:3]
     where = Path(place).parent.as_posix()

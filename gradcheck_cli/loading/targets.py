@@ -39,9 +39,12 @@ def with_targets(context: Context, model: nn.Module, objective: Objective, batch
             continue
         context.assume(f"no target was found: targets are made up, {name}")
         return made
-    raise GradcheckError("E339", f"the loss `{objective.name}` needs a target and the data has none",
-                         f"targets made up for it failed, the last with {one_line(last, 160)}" if last else "none could be made up",
-                         "give the target too, e.g. `y` beside `x`, or use --loss projection")  # fmt: skip
+    raise GradcheckError(
+        "E339",
+        f"the loss `{objective.name}` needs a target and the data has none",
+        f"targets made up for it failed, the last with {one_line(last, 160)}" if last else "none could be made up",
+        "give the target too, e.g. `y` beside `x`, or use --loss projection",
+    )
 
 
 def for_step(batch: Batch, output: Any, seed: int) -> Iterator[Batch]:

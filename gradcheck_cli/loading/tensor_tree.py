@@ -58,8 +58,8 @@ def _children(part: Any) -> list[tuple[Any, Any]]:
         return [("data", part.data)]
     if isinstance(part, Mapping):
         return list(part.items())
-    if hasattr(part, "_fields") and isinstance(part, tuple):
-        return list(zip(part._fields, part, strict=False))
+    if isinstance(part, tuple) and hasattr(part, "_fields"):
+        return list(zip(getattr(part, "_fields"), part, strict=False))  # noqa: B009
     if isinstance(part, (list, tuple)):
         return list(enumerate(part))
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
@@ -92,7 +92,7 @@ def as_tensors(tree: Any) -> Any:
 
 def _same_tuple(tree: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
     make: Any = type(tree)
-    return make(*parts) if hasattr(tree, "_fields") else tuple(parts)  # type: ignore[no-any-return]
+    return make(*parts) if hasattr(tree, "_fields") else tuple(parts)
 
 
 def with_entries(mapping: Any, entries: dict[Any, Any]) -> Any:

@@ -1,0 +1,43 @@
+"""Tell an exception of the user's forward, loss or backward in the user's terms: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.loading import environment_errors, explain_data, explain_loss, explain_run
+from gradcheck_cli.loading.base import Batch, Subject
+from gradcheck_cli.loading.frames import one_line
+from gradcheck_cli.loading.import_errors import located
+from gradcheck_cli.loading.scene import Scene
+
+
+def translate(
+    error: BaseException, subject: Subject, batch: Batch | None = None, *, phase: str = "forward", layer: str | None = None
+) -> GradcheckError:
+    """Find the error id for what a run of the model raised.
+
+    `phase` is "forward" or "backward"; `layer` names the innermost module whose forward had not returned, None when all had:
+    then the loss raised it.
+    """
+    if isinstance(error, GradcheckError):
+        return error
+    scene = Scene(subject=subject, batch=batch or subject.batches[0], phase=phase, layer=layer)
+    told = (
+        environment_errors.translate(error)
+        or explain_loss.translate(error, scene)
+        or explain_data.translate(error, scene)
+        or explain_run.translate(error, scene)
+        or _generic(error, scene)
+    )
+    return located(told, error, Path.cwd())
+
+
+def _generic(error: BaseException, scene: Scene) -> GradcheckError:
+    place = f"in {scene.shown_layer}" if scene.layer is not None else "in the loss" if scene.phase == "forward" else ""
+    return GradcheckError(
+        "E561",
+        f"{scene.phase} raised {place}".rstrip(),
+        one_line(error),
+        f"inputs were {scene.inputs()}; --traceback shows your frames",
+    )

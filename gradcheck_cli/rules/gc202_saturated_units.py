@@ -13,9 +13,10 @@ Limits and where they come from
 3.3, three times what Xavier initialisation aims at; at the intended 1.0 the share is 3 %.
 
 When it is wrong
-A gate may be shut by design (a bias of -4 in front of a sigmoid that multiplies a branch) and the sigmoid of a detector's
-output is often started low. Where at most a tenth of the bounded activations are saturated and none of them lies on the way
-from input to loss, nothing is raised. The last activation before the loss belongs to the loss and is left to GC605 and GC606.
+A gate may be shut by design (a bias of -4 in front of a sigmoid that multiplies a branch) and the sigmoid of a
+detector's output is often started low. Where at most a tenth of the bounded activations are saturated and none of them
+lies on the way from input to loss, nothing is raised; where at least half of those on the way are, it is an error. The
+last activation before the loss belongs to the loss and is left to GC605 and GC606.
 
 What to do
 Scale the input (GC601), initialise the layer in front with Xavier's bound, or put a normalisation in front of the activation.
@@ -45,7 +46,7 @@ RULE = Rule(
             source="Gaussian input of standard deviation 3.3 into tanh",
         ),
     ),
-    hides=("GC301",),
+    hides=("GC101", "GC301"),
 )
 CONFIRM = "repeats"
 UNCONFIRMED = "silent"  # on another batch the activation is not saturated: a property of the batch
@@ -58,11 +59,13 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     if not flat or (not any(layer.name in path for layer in flat) and 10 * len(flat) <= len(bounded)):
         return
     worst = max(flat, key=_share)
+    on_path = [layer for layer in bounded if layer.name in path]
+    most = len(flat) > 1 and 2 * sum(layer in flat for layer in on_path) >= len(on_path) > 0
     first = next((layer for layer in flat if layer.name in path), flat[0])
     rest = [layer.name for layer in flat if layer is not first]
     yield Finding(
         code="GC202",
-        severity="error" if len(rest) > 0 and min(_share(x) for x in flat) >= 0.9 else "warning",
+        severity="error" if most else "warning",
         layer=first.name,
         site=first.site,
         message=f"`{first.name}`: {_share(first):.0%} of the values of this {first.kind} lie in its flat part "
@@ -72,6 +75,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             "saturated_share": _share(first),
             "activation": first.units.activation if first.units else "",
             "layers": len(flat),
+            "spares": () if most else ("GC101",),  # a few flat layers among many do not explain a long decay
         },
         affected=tuple(rest),
     )

@@ -12,7 +12,9 @@ None: rows are equal or they are not, before and after training.
 When it is wrong
 A zero-initialised layer starts with equal rows and is fine, because its rows receive different gradients (the last layer of
 a residual branch, an output head, the second half of a low-rank adapter). So only what is still equal after training
-counts. A weight that is all zero and already receives gradient is no suspect to begin with.
+counts. A weight that is all zero and already receives gradient is no suspect to begin with. Where at least half of the
+layers on the way to the loss start with equal rows, it stays a warning even if training parts the units: rounding and
+random biases did that, not the data.
 
 What to do
 Initialise at random: the default of `nn.Linear`, Xavier or He. Only biases and norm scales may start constant.
@@ -23,11 +25,12 @@ I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning" (2016), section 8.4: ini
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import parameter_of, profile_of
-from gradcheck_cli.rules.paths import listed
+from gradcheck_cli.rules.paths import forward_path, listed, weights_of
 
 RULE = Rule(
     code="GC302",
@@ -37,7 +40,6 @@ RULE = Rule(
     hides=("GC101", "GC102", "GC105", "GC201", "GC202", "GC203", "GC204", "GC205", "GC301", "GC405"),
 )
 CONFIRM = "training"
-UNCONFIRMED = "silent"  # equal rows that part in training are the usual zero-initialised branch or head
 
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -55,9 +57,31 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
         message=f"all {units} units of `{first.name}` have the same weights"
         + (f" (RMS {first.value.rms:.2g})" if first.value.rms else " (zero)"),
         details=((("further", listed([p.name for p in rest])),) if rest else ()),
-        facts={"units": units, "value": first.value.rms, "parameters": len(alike)},
+        facts={"units": units, "value": first.value.rms, "parameters": len(alike), "everywhere": _everywhere(profile)},
         affected=tuple(dict.fromkeys(p.layer for p in rest if p.layer != first.layer)),
     )
+
+
+def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) -> Finding | None:
+    """Keep what training does not part; equal rows that part are the usual zero-initialised branch, unless all start so."""
+    last = profile.confirmation.trained[-1] if profile.confirmation and profile.confirmation.trained else None
+    if last is None:
+        return finding
+    after = f"{last.steps} {last.optimizer} steps on a copy"
+    if any(True for _ in check(last.profile, limits)):
+        return dataclasses.replace(finding, confirmed=f"still there after {after}")
+    if not finding.facts["everywhere"]:
+        return None
+    words = f"{after} part the units, by rounding and by random biases"
+    return dataclasses.replace(finding, severity="warning", confirmed=words)
+
+
+def _everywhere(profile: Profile) -> bool:
+    """Say whether half of the linear layers on the way to the loss but the last, and at least two, start with equal rows."""
+    weights = weights_of(profile)
+    hidden = [weights[x.name] for x in forward_path(profile) if x.role == "linear" and x.name in weights][:-1]
+    alike = sum(p.identical_units for p in hidden)
+    return alike >= 2 and 2 * alike >= len(hidden)
 
 
 def _stuck(parameter: ParameterProfile) -> bool:

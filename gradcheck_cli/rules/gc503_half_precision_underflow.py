@@ -3,14 +3,16 @@
 What it measures
 For a model that computes in float16: the share of non-zero gradient values below 2^-20, where fewer than five bits are
 left and what is a little smaller has already become zero; and what would still be lost at the largest loss scale that
-does not overflow. For other types the forecast stands in the report and raises nothing.
+does not overflow. Both over the whole gradient and for the layer with weights that is worst off. For other types the
+forecast stands in the report and raises nothing.
 
 Why it matters
 Values below 2^-25 become zero, silently: the parts of the network with small gradients stop learning.
 
 Limits and where they come from
 `lost` 0.25 (share of non-zero gradient values): without loss scaling a detector lost 31 % of its gradient values and
-diverged (Micikevicius 2018, section 3.2). `lost-at-best-scale` 0.05: what loss scaling cannot mend.
+diverged (Micikevicius 2018, section 3.2). `lost-in-a-layer` 0.5: such a layer learns from a few large values only.
+`lost-at-best-scale` 0.05: what loss scaling cannot mend.
 
 When it is wrong
 When the training script scales the loss and the scan does not see that (`GradScaler`): then this says what the scaling is
@@ -39,6 +41,12 @@ RULE = Rule(
     limits=(
         Limit(name="lost", value=0.25, unit="share of non-zero gradient values below 2^-20", source="Micikevicius 2018: 31 %"),
         Limit(
+            name="lost-in-a-layer",
+            value=0.5,
+            unit="share of a layer's non-zero gradient values below 2^-20",
+            source="chosen by us",
+        ),
+        Limit(
             name="lost-at-best-scale",
             value=0.05,
             unit="share of non-zero gradient values",
@@ -55,9 +63,9 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     if not profile.dtype.endswith("float16") or profile.dtype.endswith("bfloat16"):
         return
     forecast = next((f for f in profile.precision if f.dtype == "float16"), None)
-    faint, worst = _faint_share(profile)
+    faint, worst, most = _faint_share(profile)
     stuck = forecast is not None and forecast.scaled_underflow > limits["lost-at-best-scale"]
-    if faint < limits["lost"] and not stuck:
+    if faint < limits["lost"] and most < limits["lost-in-a-layer"] and not stuck:
         return
     scale = forecast.loss_scale if forecast else None
     remedy = f"; a loss scale of {scale:g} would lift it" if scale and scale > 1 and not stuck else ""
@@ -66,13 +74,13 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         severity="error" if stuck or faint > 0.5 else "warning",
         layer=worst,
         message=f"in float16, {faint:.0%} of the non-zero gradient values lie below 2^{_FAINT} (limit {limits['lost']:.0%}), "
-        f"next to nothing{remedy}",
+        f"at `{worst}` {most:.0%}{remedy}",
         facts={"lost": faint, "loss_scale": scale, "mended_by_scaling": not stuck, "scope": "model"},
     )
 
 
-def _faint_share(profile: Profile) -> tuple[float, str]:
-    """Return the share over all layers' gradients, and the layer with the largest share."""
+def _faint_share(profile: Profile) -> tuple[float, str, float]:
+    """Return the share over all layers' gradients, the layer with weights whose share is largest, and that share."""
     faint = total = most = 0.0
     worst = ""
     for layer in profile.layers:
@@ -82,9 +90,9 @@ def _faint_share(profile: Profile) -> tuple[float, str]:
         share = histogram.share_below(_FAINT) * histogram.total / nonzero
         weight = layer.gradient.numel * nonzero / histogram.total if layer.gradient else 0.0
         faint, total = faint + share * weight, total + weight
-        if share > most:
+        if share > most and layer.parameters:
             most, worst = share, layer.name
-    return (faint / total if total else 0.0), worst
+    return (faint / total if total else 0.0), worst, most
 
 
 def _example(dtype: str, exponent: int, scaled: float = 0.0) -> Profile:

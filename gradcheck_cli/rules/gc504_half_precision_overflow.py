@@ -1,15 +1,15 @@
 """In float16 a value grows beyond 65504 and becomes infinite.
 
 What it measures
-For a model that computes in float16: whether an output or a gradient reaches 2^16, and whether an infinity is made out of
-values that are already large (above 1000).
+For a model that computes in float16: whether an output or a gradient reaches 2^16, and whether an infinity is made by
+an operation that has no infinity of its own, or out of values that are already large.
 
 Why it matters
 float16 ends at 65504. The infinity turns into NaN at the next subtraction or division.
 
 Limits and where they come from
-`large` 1000: the square of it no longer fits. An infinity out of smaller numbers (a division by zero, a logarithm of zero)
-would occur in float32 too and is GC501's.
+`large` 1000: the square of it no longer fits. An infinity that a division by zero or a logarithm of zero makes out of
+smaller numbers would occur in float32 too and is GC501's.
 
 When it is wrong
 A loss scale that overflows once is what a `GradScaler` probes for; it then halves the scale.
@@ -24,7 +24,6 @@ P. Micikevicius et al., "Mixed Precision Training" (2018); IEEE 754-2019, binary
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, NonFinite, PrecisionForecast, Profile, Rule
@@ -40,6 +39,7 @@ RULE = Rule(
     hides=("GC501", "GC502", "GC102", "GC204"),
 )
 CONFIRM = "none"  # an overflow is arithmetic
+_SINGULAR = ("div", "log", "reciprocal", "rsqrt", "pow", "tan")  # operations with an infinity at a finite value
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -65,11 +65,12 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
 
 
 def _overflowed(origin: NonFinite, large: float) -> bool:
-    return any(size >= large or math.isinf(size) for _, size in origin.lead_up[-1:])
+    singular = any(word in origin.operation for word in _SINGULAR)
+    return (origin.kind == "inf" and not singular) or any(size >= large for _, size in origin.lead_up[-1:])
 
 
-def _example(dtype: str, size: float, overflow: float = 0.0) -> Profile:
-    origin = NonFinite(phase="forward", layer="net.3", operation="mul", kind="inf", lead_up=(("net.2: relu", size),))
+def _example(dtype: str, size: float, overflow: float = 0.0, operation: str = "mul") -> Profile:
+    origin = NonFinite(phase="forward", layer="net.3", operation=operation, kind="inf", lead_up=(("net.2: relu", size),))
     forecast = PrecisionForecast(
         dtype="float16", underflow_fraction=0.0, overflow_fraction=overflow, worst_layer=None, worst_underflow=0.0,
         loss_scale=1.0, scaled_underflow=0.0,
@@ -77,5 +78,13 @@ def _example(dtype: str, size: float, overflow: float = 0.0) -> Profile:
     return profile_of(layer_of("net.3"), dtype=dtype, nonfinite=(origin,), precision=(forecast,))
 
 
-FIRES = (lambda: _example("float16", 4e4), lambda: _example("float16", 1.0, overflow=0.01))
-CLEAN = (lambda: _example("float32", 4e4), lambda: _example("float16", 0.0), lambda: _example("bfloat16", 4e4))
+FIRES = (
+    lambda: _example("float16", 4e4, operation="div"),
+    lambda: _example("float16", 3.8),
+    lambda: _example("float16", 1.0, overflow=0.01, operation="log"),
+)
+CLEAN = (
+    lambda: _example("float32", 4e4),
+    lambda: _example("float16", 0.0, operation="log"),
+    lambda: _example("bfloat16", 4e4),
+)

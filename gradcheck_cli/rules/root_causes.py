@@ -17,7 +17,7 @@ def without_victims(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> l
     hiders: dict[int, int] = {}
     for i, victim in enumerate(findings):
         for j, root in enumerate(findings):
-            if i != j and victim.code in rules[root.code].hides and _explains(root, victim):
+            if i != j and victim.code in _victims(root, rules[root.code]) and _explains(root, victim):
                 hiders.setdefault(i, j)
     also: dict[int, list[Finding]] = {}
     for i in hiders:
@@ -31,6 +31,11 @@ def _root(index: int, hiders: Mapping[int, int]) -> int:
         seen.add(index)
         index = hiders[index]
     return index
+
+
+def _victims(root: Finding, rule: Rule) -> set[str]:
+    """Return the codes that a finding explains: those of its rule but for what it says it spares."""
+    return set(rule.hides) - set(root.facts.get("spares", ()))
 
 
 def _explains(root: Finding, victim: Finding) -> bool:

@@ -39,6 +39,7 @@ def parameters_in(graph: Graph) -> tuple[set[int], set[int]]:
     return reached, multiplied
 
 
+@torch.no_grad()
 def build_parameters(
     model: nn.Module,
     reached: set[int],

@@ -125,7 +125,7 @@ def observe(measurer: Measurer) -> tuple[Profile, Sequences]:
             capture.watch_operation(node, capture.reduce if node in functional else _norm_only)
         objective = objective_profile(measurer.objective, outcome, graph, ownership)
         on_spine = {node for _, chain in plan.chains for node in chain}
-        times: tuple[TimeProfile, ...] = _times(lambda: loop_times(capture, graph, sites, measurer.seed, on_spine), gaps)
+        times: tuple[TimeProfile, ...] = _times(lambda: loop_times(capture, graph, sites, measurer.seed), gaps)
         pairs = find_linear_pairs(graph, capture, on_spine)
         reached, multiplied = parameters_in(graph)
         observed = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
@@ -268,11 +268,14 @@ def _overwritten(
     layers: tuple[LayerProfile, ...], parameters: tuple[ParameterProfile, ...], observed: set[str]
 ) -> tuple[tuple[LayerProfile, ...], list[str]]:
     """A layer whose parameters get a gradient though its output is not in the graph was overwritten in place: not unreached."""
-    learning = {p.layer for p in parameters if p.gradient is not None}
+    learning = {""}  # names of modules that hold, or whose children hold, a parameter with a gradient
+    for p in parameters:
+        if p.gradient is not None:
+            parts = p.layer.split(".")
+            learning.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
     reached, gaps = [], []
     for layer in layers:
-        inner = layer.name in learning or any(n.startswith(f"{layer.name}.") for n in learning if layer.name)
-        if layer.state == "unreached" and (inner or layer.name == "") and layer.name not in observed:
+        if layer.state == "unreached" and layer.name in learning and layer.name not in observed:
             layer = replace(layer, state="measured")
             if layer.leaf:
                 gaps.append(f"the gradient at `{layer.name}` is not observable: its output is edited in place or used as plain data")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -136,7 +138,7 @@ def _all_finite(gradients: Any) -> bool:
 def _user_site() -> SourceSite | None:
     for frame in reversed(traceback.extract_stack()):
         if not any(part in frame.filename.replace("\\", "/") for part in _OWN):
-            return SourceSite(file=frame.filename, line=frame.lineno or 1)
+            return SourceSite(file=Path(os.path.relpath(frame.filename)).as_posix(), line=frame.lineno or 1)
     return None
 
 

@@ -25,9 +25,13 @@ class Configured:
     origins: Mapping[str, str]
     file: Path | None
 
+    def from_file(self, name: str) -> bool:
+        """Say whether an option was set in the configuration file."""
+        return self.file is not None and self.origins.get(name) == str(self.file)
+
     def color(self) -> str:
         """Return what was asked about colour; a file's word is weaker than NO_COLOR and FORCE_COLOR."""
-        return "auto" if self.origins.get("color") == str(self.file) else self.display.color
+        return "auto" if self.from_file("color") else self.display.color
 
 
 def configure(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # imported when a scan runs, so that --help stays quick
     from gradcheck_cli.configuration import Configured
     from gradcheck_cli.records import Report, Severity
 
+_SELECTORS = {"select", "ignore", "extend_select"}
+
 
 @with_options
 def scan(
@@ -62,14 +64,24 @@ def _check(configured: Configured) -> None:
     settings, display = configured.settings, configured.display
     if display.output_file:
         check_writable(display.output_file)
-    if settings.rules or configured.origins.keys() & {"select", "ignore", "extend_select"}:
-        from gradcheck_cli.rules import load_rules
-        from gradcheck_cli.rules.selection import check_selectors
-
-        check_selectors(load_rules(), settings)
+    if settings.rules or configured.origins.keys() & _SELECTORS:
+        _check_rules(configured)
     if display.verbose:
         sys.stderr.write(f"configuration: {configured.file or 'none'}\n")
         sys.stderr.writelines(f"  {name} from {origin}\n" for name, origin in sorted(configured.origins.items()))
+
+
+def _check_rules(configured: Configured) -> None:
+    from gradcheck_cli.rules import load_rules
+    from gradcheck_cli.rules.selection import check_selectors
+
+    try:
+        check_selectors(load_rules(), configured.settings)
+    except GradcheckError as error:
+        typed = any(not configured.from_file(name) for name in _SELECTORS & configured.origins.keys())
+        if configured.file is not None and not typed:
+            error.where = str(configured.file)
+        raise
 
 
 def _measure(configured: Configured) -> Report:

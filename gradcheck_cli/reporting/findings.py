@@ -53,17 +53,16 @@ def _listed(layers: Sequence[str], verbose: bool) -> str:
     return names if len(shown) == len(layers) else f"{names} and {len(layers) - len(shown)} more layers (-v names them)"
 
 
-def add_picture(page: Page, decades: Sequence[float], *, label: Text, hang: int, remark: str = "log10 of its L2 norm") -> None:
-    """Draw the gradient from the input to the loss as one row of blocks between its two ends."""
+def add_picture(page: Page, decades: Sequence[float], *, label: Text, hang: int, remark: str = "log10 of L2") -> None:
+    """Draw the gradient from the input to the loss as one row of blocks between its two ends, with a remark behind it."""
     ends = [_end(decades[0]), _end(decades[-1])]
-    room = page.width - hang - len(ends[0]) - len(ends[1]) - len("input   loss")
+    room = page.width - hang - len(f"input {ends[0]}  {ends[1]} loss  log10 of L2")
     values = binned(decades, max(min(60, room), 8))
-    row = Text()
+    text = Text(f"input {ends[0]} ")
     for mark, value in zip(blocks(values), values, strict=True):
-        row.append(mark, style=hue(value, decades[-1]))
-    text = Text.assemble(f"input {ends[0]} ", row, f" {ends[1]} loss")
-    if remark and text.cell_len + 2 + len(remark) <= page.width - hang:
-        text.append(f"  {remark}", style="dim")
+        text.append(mark, style=hue(value, decades[-1]))
+    text.append(f" {ends[1]} loss")
+    text.append(f"  {remark}", style="dim")
     page.add(text, label=label, hang=hang)
 
 

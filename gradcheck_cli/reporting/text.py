@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.text import Text
 
 from gradcheck_cli.records import Report
@@ -36,12 +38,13 @@ def _add_healthy_picture(page: Page, report: Report) -> None:
         if profile.spines and len(profile.spines[0].points) > 1:
             spine = profile.spines[0]
             decades = [log10(point.l2) for point in reversed(spine.points)]
-            word = "lost" if spine.drop >= 0 else "gained"
+            change = f"{abs(spine.drop):.1f} decades {'lost' if spine.drop >= 0 else 'gained'} on the way to the input"
+            told = change if math.isfinite(decades[0]) else "nothing arrives at the input"
             under = f" under {profile.objective.name}" if len(report.profiles) > 1 else ""
             add_picture(
                 page,
                 decades,
                 label=Text("gradient"),
                 hang=HANG,
-                remark=f"{abs(spine.drop):.1f} decades {word} on the way to the input{under}",
+                remark=f"{told}{under}",
             )

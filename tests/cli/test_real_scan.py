@@ -65,6 +65,16 @@ def test_a_rule_that_is_ignored_or_only_a_note_fails_no_scan(folder: Path) -> No
     (folder / "pyproject.toml").unlink()
 
 
+def test_a_misspelt_rule_in_a_file_is_found_before_the_scan_and_names_the_file(folder: Path) -> None:
+    file = folder / "pyproject.toml"
+    file.write_text("[tool.gradcheck.rules.GC101]\nmost-decades = 3\n")
+    done = gradcheck("scan", "well.py", cwd=folder)
+    file.unlink()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error E674: GC101 has no limit 'most-decades'\n  at    {file}\n")
+    assert "built" not in done.stderr
+
+
 def test_json_is_complete_valid_and_the_same_every_time(folder: Path) -> None:
     first, second = (gradcheck("scan", "sick.py", "--format", "json", "-q", cwd=folder).stdout for _ in range(2))
     assert first == second

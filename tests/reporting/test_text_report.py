@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from canned_reports import healthy, sick, stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gradcheck_cli.records import Report
 from gradcheck_cli.reporting import render
@@ -93,6 +95,14 @@ def test_hostile_names_come_out_as_they_are_and_command_nothing(name: str, color
     assert clean(name) in bare
 
 
+@given(st.text(st.characters(), min_size=1, max_size=30), st.sampled_from([None, 40, 80]))
+@settings(max_examples=40, deadline=None)
+def test_no_name_reaches_the_screen_as_anything_but_text(name: str, width: int | None) -> None:
+    shown = text(_renamed(sick(depth=1), name), width=width, layers="all")
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert clean(name).replace(" ", "") in re.sub(r"\s", "", shown)
+
+
 def test_the_table_can_be_left_out_or_be_complete() -> None:
     profile = sick().profiles[0]
     assert "net.23" not in text(sick(), layers="none")
@@ -155,6 +165,16 @@ def test_gradients_that_are_not_numbers_are_shown_as_such() -> None:
     finding = dataclasses.replace(one.findings[0], picture=(float("-inf"), float("nan"), -3.0, -0.9))
     shown = text(dataclasses.replace(one, findings=(finding,)))
     assert "input zero  ?" in shown
+
+
+def test_a_gradient_that_does_not_arrive_is_not_called_a_drop() -> None:
+    report = healthy()
+    profile = report.profiles[0]
+    spine = profile.spines[0]
+    points = (*spine.points[:-1], dataclasses.replace(spine.points[-1], l2=0.0))
+    spines = (dataclasses.replace(spine, points=points),)
+    shown = text(dataclasses.replace(report, profiles=(dataclasses.replace(profile, spines=spines),)))
+    assert "loss  nothing arrives at the input\n" in shown
 
 
 def test_numbers_are_short_and_exact_to_their_digits() -> None:

@@ -16,6 +16,8 @@ from gradcheck_cli.records import SourceSite, TimeProfile
 
 MIN_STEPS = 8  # shorter sequences are depth, not time
 _MAX_LOOPS = 4
+_REARRANGING = ("Split", "UnsafeSplit", "Slice", "Select", "Unbind", "View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze",
+                "Expand", "Transpose", "Permute", "TBackward", "Clone", "Rsub")  # Rsub: 1 - z of a GRU  # fmt: skip
 
 
 def fused_times(
@@ -70,9 +72,7 @@ def ends_only(capture: Capture) -> set[str]:
     return names
 
 
-def loop_times(
-    capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], seed: int, on_spine: Container[Node]
-) -> tuple[TimeProfile, ...]:
+def loop_times(capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], seed: int) -> tuple[TimeProfile, ...]:
     """For each layer that is called one step after another: the gradient of its last call's output with respect to all its calls'.
 
     To be run before the main backward pass, with the graph kept; `.grad` fields are not touched. Layers whose calls do not depend
@@ -100,13 +100,44 @@ def loop_times(
         if not upstream.reaches(steps[-1][0].node, steps[0][0].node):
             continue
         l2 = _loop(steps, seed)
-        spine_steps = sum(any(t.node in on_spine for t in step) for step in steps)
         time = TimeProfile(
-            layer=name, kind=type(module).__name__, gated=isinstance(module, nn.LSTMCell | nn.GRUCell), hand_written=True,
-            loss_at_end=2 * spine_steps > len(steps), site=sites.get(name), **_decay(l2),
+            layer=name, kind=type(module).__name__, gated=_gated(graph, module, steps), hand_written=True,
+            loss_at_end=_attached(graph, steps) <= 0.2 * len(steps), site=sites.get(name), **_decay(l2),
         )  # fmt: skip
         found.append(time)
     return tuple(found)
+
+
+def _gated(graph: Graph, module: nn.Module, steps: list[list[Tap]]) -> bool:
+    """Say whether one turn of the loop multiplies something by a sigmoid, as hand-written LSTM and GRU cells do.
+
+    The turn is what was computed between the last two calls, so the gates may also stand in the loop's own body. A gate that
+    has nothing to do with the state is taken for one that has: then the layer is judged as mildly as nn.LSTM.
+    """
+    if any(isinstance(m, nn.LSTMCell | nn.GRUCell) for m in module.modules()):
+        return True
+    start, end = (max(tap.node._sequence_nr() for tap in step) for step in steps[-2:])
+    turn = (n for n in graph.order if start < n._sequence_nr() <= end and n.name().startswith(("Mul", "Addcmul", "Lerp")))
+    return any(_is_sigmoid(graph, n) for product in turn for n in graph.successors[product])
+
+
+def _is_sigmoid(graph: Graph, node: Node) -> bool:
+    while node.name().startswith(_REARRANGING) and graph.successors[node]:
+        node = graph.successors[node][0]
+    return bool(node.name().startswith(("Sigmoid", "Hardsigmoid")))
+
+
+def _attached(graph: Graph, steps: list[list[Tap]]) -> int:
+    """Count the earlier steps that the gradient reaches without passing the last one."""
+    seen = {tap.node for tap in steps[-1]}
+    stack = [n for n in graph.order if not graph.predecessors[n] and n not in seen]
+    seen.update(stack)
+    while stack:
+        for n in graph.successors[stack.pop()]:
+            if n not in seen:
+                seen.add(n)
+                stack.append(n)
+    return sum(any(tap.node in seen for tap in step) for step in steps[:-1])
 
 
 class _Reach:

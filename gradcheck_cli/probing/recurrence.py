@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from gradcheck_cli.probing.capture import Capture, Tap
 from gradcheck_cli.probing.graph import Graph, Node
@@ -162,16 +162,17 @@ def _loop(steps: list[list[Tap]], seed: int) -> list[float]:
     """L2 of d(last step)/d(step) from the last step backward; the last step itself counts as where the gradient starts."""
     generator = torch.Generator().manual_seed(seed)
     last = steps[-1][0]
-    shape = last.node._input_metadata[last.number].shape
-    seed_gradient = torch.randn(tuple(shape), generator=generator)
     meta = last.node._input_metadata[last.number]
-    edges = [GradientEdge(t.node, t.number) for step in steps[:-1] for t in step]
-    gradients = torch.autograd.grad(
-        [GradientEdge(last.node, last.number)],
-        edges,
-        grad_outputs=[seed_gradient.to(dtype=meta.dtype, device=meta.device)],
-        retain_graph=True,
-        allow_unused=True,
+    seed_gradient = torch.randn(tuple(meta.shape), generator=generator)
+    # What torch.autograd.grad does, without its shape check, which imports sympy and costs half a second.
+    gradients = _engine_run_backward(
+        (GradientEdge(last.node, last.number),),
+        (seed_gradient.to(dtype=meta.dtype, device=meta.device),),
+        True,  # the graph is kept for the main pass
+        False,
+        tuple(GradientEdge(t.node, t.number) for step in steps[:-1] for t in step),
+        allow_unreachable=True,
+        accumulate_grad=False,
     )
     l2, at = [float(seed_gradient.norm())], len(gradients)
     for step in reversed(steps[:-1]):

@@ -136,7 +136,7 @@ def _pairs(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return dict(value)
     pairs = {}
-    for part in [value] if isinstance(value, str) else value:
+    for part in value.split(";") if isinstance(value, str) else value:
         name, separator, text = part.partition("=")
         if not separator or not name.strip().isidentifier():
             raise ValueError

@@ -40,7 +40,8 @@ def scan(
     """
     from gradcheck_cli.configuration import configure
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
     configured = configure(target, flags, os.environ, config=config, isolated=isolated)
     configured = dataclasses.replace(
         configured, settings=dataclasses.replace(configured.settings, script_args=context.obj or ())

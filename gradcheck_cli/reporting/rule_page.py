@@ -52,7 +52,7 @@ def as_json(rule: Rule, page: str) -> str:
 def as_markdown(rule: Rule, page: str) -> str:
     """Return the page as it stands in the documentation."""
     (_, opening), *rest = sections(page)
-    parts = [f"# {rule.code} {rule.name}", f"{rule.severity}", *opening]
+    parts = [f"# {rule.code} {rule.name}", f"Severity: **{rule.severity}**", *opening]
     for heading, paragraphs in rest:
         parts += [f"## {heading}", *_unbroken(paragraphs)]
         if heading == HEADINGS[2] and rule.limits:

@@ -143,8 +143,20 @@ def tally(runs: Iterable[Run], known: dict) -> Tally:
         if run.error:
             result.alarms.append((run, Raised("error", "no verdict", "", run.error, "")))
         for finding in run.alarms:
-            (result.defended if finding.code in case.also_allowed else result.alarms).append((run, finding))
+            excused = finding.code in case.also_allowed and finding.severity == "warning"
+            (result.defended if excused else result.alarms).append((run, finding))
     return result
+
+
+def _defences(t: Tally, known: dict) -> list[str]:
+    """Each defended network once: its codes, how many of its runs, and why they are right."""
+    names = sorted({run.name for run, _ in t.defended})
+    lines = []
+    for name in names:
+        codes = Counter(f.code for run, f in t.defended if run.name == name)
+        said = ", ".join(f"{code} in {n} runs" for code, n in sorted(codes.items()))
+        lines.append(f"{name}: {said}: {known[name].defence}")
+    return lines
 
 
 def _lines(pairs: Iterable[tuple[Run, Raised]]) -> list[str]:
@@ -173,7 +185,7 @@ def report(t: Tally, known: dict) -> list[str]:
     ]
     sections = (
         ("false alarms", _lines(t.alarms)),
-        ("defended alarms on healthy networks", _lines(t.defended)),
+        ("defended warnings on healthy networks", _defences(t, known)),
         ("misses", [_missed(r, known) for r in t.misses]),
         ("further findings on sick networks", _lines(t.strays)),
         ("scans without a verdict", [f"{r.name} (seed {r.seed}): {r.error}" for r in t.broken]),

@@ -18,6 +18,8 @@ HEALTHY = (
     "healthy_recurrent",
     "healthy_graphs",
     "healthy_learning",
+    "healthy_tutorials",
+    "healthy_traps",
     "healthy_transformers",
     "healthy_packages",
 )

@@ -120,9 +120,12 @@ def _growing(name: str, what: str, model: Callable[[], nn.Module], batch=_X, *, 
 _VANISHING = (
     *(
         _shrinking(f"sigmoid-{label}-{depth}", f"sigmoid, {label} initialisation", lambda d=depth, i=init: chain(d, nn.Sigmoid, i))
-        for label, init in (("default", None), ("xavier", gain(1.0)), ("large", gain(4.0)))
+        for label, init in (("default", None), ("xavier", gain(1.0)))
         for depth in (8, 16, 40)
     ),
+    sick("sigmoid-large-20", "sick-depth", "sigmoid, gain 4: samples blur before the gradient is gone",
+         lambda: chain(20, nn.Sigmoid, gain(4.0)), _X, CLASSIFY, expect=("GC101", "GC203"), also=_SHRINKS),
+    _shrinking("sigmoid-large-40", "sigmoid, gain 4", lambda: chain(40, nn.Sigmoid, gain(4.0))),
     _shrinking("sigmoid-functional-20", "torch.sigmoid in forward", lambda: Functional(20, torch.sigmoid)),
     _shrinking("hardsigmoid-16", "hard sigmoid, gain 1/6 at best", lambda: chain(16, nn.Hardsigmoid, gain(1.0))),
     _shrinking("sigmoid-cnn-10", "sigmoid convolutions", lambda: conv_chain(10, nn.Sigmoid), _IMAGES),

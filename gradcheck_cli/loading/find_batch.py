@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gradcheck_cli.errors import GradcheckError
@@ -74,7 +75,12 @@ def _data(context: Context, name: str) -> Any:
 
 def _plain(context: Context, name: str) -> bool:
     """Whether a variable holds numpy arrays or lists and no tensors: their float64 is a habit of numpy, not a choice."""
-    return next(named_tensors(context.space.get(name)), None) is None
+    value = context.space.get(name)
+    if next(named_tensors(value), None) is not None:
+        return False
+    if any(t.dtype == torch.float64 for _, t in named_tensors(as_tensors(value))):
+        context.assume(f"`{name}` holds float64 numbers of numpy; they were given to the model in its own dtype")
+    return True
 
 
 def _first_of(context: Context, names: tuple[str, ...]) -> FoundData | None:

@@ -102,6 +102,14 @@ def sole_module(value: Any) -> Any:
     return value
 
 
+def _modules_in(name: str, value: Any) -> list[tuple[str, nn.Module]]:
+    """A module under its name, or those of a plain container as `models[0]`, `nets['a']`."""
+    if isinstance(sole_module(value), nn.Module):
+        return [(name, sole_module(value))]
+    parts = enumerate(value) if isinstance(value, (list, tuple)) else value.items() if type(value) is dict else ()
+    return [(f"{name}[{key!r}]", part) for key, part in parts if isinstance(part, nn.Module)]
+
+
 def _is_factory(value: object) -> bool:
     return not isinstance(value, type) and (inspect.isroutine(value) or isinstance(value, functools.partial))
 
@@ -114,10 +122,10 @@ def _root_instances(space: Mapping[str, Any]) -> dict[str, nn.Module]:
     """Module instances that are no part of another one, no loss, and hold parameters if any of them does."""
     named: dict[str, nn.Module] = {}
     for name, value in space.items():
-        module = sole_module(value)
-        seen = any(module is other for other in named.values())
-        if isinstance(module, nn.Module) and not seen and not name.startswith("_") and not is_loss(module):
-            named[name] = module
+        for shown, module in _modules_in(name, value):
+            seen = any(module is other for other in named.values())
+            if not seen and not name.startswith("_") and not is_loss(module):
+                named[shown] = module
     inner = {id(part) for module in named.values() for part in module.modules() if part is not module}
     roots = {n: m for n, m in named.items() if id(m) not in inner}
     weighty = {n: m for n, m in roots.items() if next(m.parameters(), None) is not None}

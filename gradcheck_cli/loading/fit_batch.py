@@ -18,14 +18,14 @@ def fit(
     raw: Any,
     forward: Signature,
     *,
-    keys_read: bool = False,
+    taken_apart: bool = False,
     targets_to_model: bool = True,
     has_target: bool = True,
     pair: bool = False,
 ) -> Layout:
     """Match a raw batch with the parameters of `forward`.
 
-    `keys_read` says that forward reads its one argument by keys; `targets_to_model` that an optional parameter called `labels`,
+    `taken_apart` says that forward takes a whole batch itself; `targets_to_model` that an optional parameter called `labels`,
     `targets` ... is to be given (the model then returns the loss itself); `has_target` is False when all of it is input; `pair`
     that the batch is (input, target) for sure.
     """
@@ -33,9 +33,9 @@ def fit(
         nested = _fit_nested(raw, forward, targets_to_model)
         return nested or Layout(keys=(0, 1), places={0: (("arg", 0),), 1: _target_place(forward, 1, targets_to_model)})
     if has_names(raw):
-        return _fit_names(raw, forward, keys_read, targets_to_model)
+        return _fit_names(raw, forward, taken_apart, targets_to_model)
     if isinstance(raw, (tuple, list)) and not hasattr(raw, "batch_sizes"):
-        return _fit_positions(raw, forward, keys_read, targets_to_model, has_target)
+        return _fit_positions(raw, forward, taken_apart, targets_to_model, has_target)
     if isinstance(raw, Tensor):
         return Layout(keys=(None,), places={None: (("arg", 0),)})
     return Layout(whole=True)
@@ -50,11 +50,11 @@ def has_names(raw: Any) -> bool:
     )
 
 
-def _fit_names(raw: Any, forward: Signature, keys_read: bool, targets_to_model: bool) -> Layout:
+def _fit_names(raw: Any, forward: Signature, taken_apart: bool, targets_to_model: bool) -> Layout:
     entries = entries_of(raw)
     names = [n for n in entries if isinstance(n, str)]
     accepted = [n for n in names if forward.accepts(n) or (forward.var_keyword and (n not in TARGET_NAMES or targets_to_model))]
-    if keys_read and len(forward.required) == 1:
+    if taken_apart and len(forward.required) == 1:
         return _whole(names)
     if not accepted or (forward.required and not set(accepted) & set(forward.required)):
         return _fit_unnamed(entries, names, forward)
@@ -99,9 +99,11 @@ def _fit_unnamed(entries: Mapping[str, Any], names: list[str], forward: Signatur
     return Layout(keys=tuple(names), places=places, guesses=(f"from the batch {pairs}",))
 
 
-def _fit_positions(raw: Any, forward: Signature, keys_read: bool, targets_to_model: bool, has_target: bool) -> Layout:
+def _fit_positions(raw: Any, forward: Signature, taken_apart: bool, targets_to_model: bool, has_target: bool) -> Layout:
     count = len(raw)
-    if has_target and count == 2 and not (keys_read and len(forward.required) == 1):
+    if taken_apart and len(forward.required) == 1:
+        return Layout(whole=True)
+    if has_target and count == 2:
         unpacked = _fit_nested(raw, forward, targets_to_model)
         if unpacked is not None:
             return unpacked

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading.context import Context
-from gradcheck_cli.loading.found_data import FoundData
+from gradcheck_cli.loading.found_data import MINIMUM_KEPT, FoundData
 from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.rehearsal import rehearsal
 from gradcheck_cli.loading.signatures import Signature
@@ -28,13 +28,11 @@ def is_hugging_face(model: nn.Module) -> bool:
 
 def synthesise(context: Context, model: nn.Module, forward: Signature) -> FoundData:
     """Random tokens, images or sound, with labels where the class has a head for them; raises E339."""
-    generator = torch.Generator().manual_seed(context.settings.seed)
-    inputs = _inputs(model, forward, generator)
-    labels = _labels(model, forward, inputs, generator)
     last: Exception | None = None
     with rehearsal(model) as copied:
-        for extra in (labels, {}) if labels else ({},):
-            batch = to_place(model, context.settings)({**inputs, **extra})
+        for labelled in (True, False):
+            batches = [_batch(context, model, forward, number, labelled) for number in range(MINIMUM_KEPT)]
+            batch = batches[0]
             try:
                 copied(**batch)
             except GradcheckError:
@@ -44,13 +42,21 @@ def synthesise(context: Context, model: nn.Module, forward: Signature) -> FoundD
                 continue
             listed = ", ".join(f"`{name}` {list(value.shape)}" for name, value in batch.items() if isinstance(value, Tensor))
             context.assume(f"no data was found: the batch is made up from the model's configuration: {listed}")
-            return FoundData(raws=[batch], origin="synthesised", has_target=False, made=True)
+            return FoundData(raws=batches, origin="synthesised", has_target=False, made=True)
     raise GradcheckError(
         "E339",
         f"no data was found and none could be made up for {type(model).__name__}",
         one_line(last, 200) if last is not None else "its configuration names no input",
         "add a dictionary `batch` to the file, with `labels` in it",
     )
+
+
+def _batch(context: Context, model: nn.Module, forward: Signature, number: int, labelled: bool) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(context.settings.seed + number)
+    inputs = _inputs(model, forward, generator)
+    labels = _labels(model, forward, inputs, generator) if labelled else {}
+    placed: dict[str, Any] = to_place(model, context.settings)({**inputs, **labels})
+    return placed
 
 
 def _inputs(model: nn.Module, forward: Signature, generator: torch.Generator) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from gradcheck_cli.loading.input_specs import Spec, spec_of
 
+_MOST_WIDTHS = 8  # the combinations of all inputs are tried
 _RANKS = ((2, 3, 32, 32), (2, 16, 8), (2, 16), (2, 3, 8, 16, 16), (2,))
 _TOKEN_NAMES = ("input_ids", "ids", "idx", "tokens", "token_ids", "src", "tgt", "words")
 _MASK_NAMES = ("mask", "attention_mask", "padding_mask", "key_padding_mask")
@@ -29,7 +30,8 @@ def anchors(model: nn.Module, names: list[str]) -> list[dict[str, Spec]]:
     else:
         traced = _traced(model, known)
         if traced is not None and all(name in traced for name in names):
-            options.append({name: traced[name] for name in names})
+            steps = {name: _by_name(name, known, traced[name]) for name in names if name in _STEP_NAMES}
+            options.append({name: steps.get(name, traced[name]) for name in names})
         options += [_by_names(names, known, base) for base in dict.fromkeys(known.values())]
     return options[:12]
 
@@ -82,7 +84,7 @@ def _traced(model: nn.Module, known: dict[str, Spec]) -> dict[str, Spec] | None:
         if node.op == "placeholder":
             spec, joined = _downstream(node, known)
             if spec is not None:
-                found[str(node.target)] = _shared(spec, joined) if joined > 1 else spec
+                found[str(node.target)] = _shared(spec, joined, model) if joined > 1 else spec
     return found
 
 
@@ -102,9 +104,12 @@ def _downstream(node: Any, known: dict[str, Spec]) -> tuple[Spec | None, int]:
     return None, joined
 
 
-def _shared(spec: Spec, parts: int) -> Spec:
-    """An equal part of the features, for inputs that are concatenated before the layer."""
+def _shared(spec: Spec, parts: int, model: nn.Module) -> Spec:
+    """A part of the features, for inputs that are concatenated before the layer: an equal one, or the width of some layer."""
     shapes = tuple((*s[:-1], s[-1] // parts) for s in spec.shapes if s and s[-1] % parts == 0)
+    whole = spec.shapes[0][-1] if spec.shapes and spec.shapes[0] else 0
+    widths = {m.out_features for m in model.modules() if isinstance(m, nn.Linear) and m.out_features < whole}
+    shapes += tuple((size,) for width in sorted(widths) for size in (whole - width, width))[:_MOST_WIDTHS]
     return Spec(
         kind=spec.kind, layer=spec.layer, rows=spec.rows, shapes=shapes or spec.shapes, batch_dim=spec.batch_dim, high=spec.high
     )

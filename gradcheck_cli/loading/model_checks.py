@@ -36,7 +36,7 @@ def check_model(model: nn.Module, context: Context) -> None:
     _check_values(model)
     parameters = dict(model.named_parameters())
     unregistered = unregistered_modules(model)
-    if not parameters and not any(p for m in unregistered.values() for p in m.parameters()):
+    if not parameters and not unregistered:
         raise _no_parameters(model)
     for name, module in unregistered.items():
         kind = type(module).__name__
@@ -49,6 +49,8 @@ def check_model(model: nn.Module, context: Context) -> None:
 
 def check_forward(model: nn.Module) -> None:
     """Raise E120 for a model whose forward nobody wrote."""
+    if isinstance(model, torch.jit.ScriptModule):
+        return
     if type(model).forward is nn.Module.forward and "forward" not in vars(model):
         kind = type(model).__name__
         close = [n for n in ("__call__", "foward", "forwad", "Forward", "forward_pass", "call") if n in vars(type(model))]

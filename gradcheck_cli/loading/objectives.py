@@ -131,7 +131,7 @@ def split_model_output(output: Any) -> tuple[Any, Any]:
 def returns_loss(output: Any) -> str:
     """How the output holds a loss, in words; "" when it holds none."""
     if isinstance(output, Tensor):
-        return "the model returns it" if output.dim() == 0 and output.is_floating_point() else ""
+        return "the model's output" if output.dim() == 0 and output.is_floating_point() else ""
     if isinstance(getattr(output, "loss", None), Tensor):
         return "output.loss"
     if isinstance(output, dict) and isinstance(output.get("loss"), Tensor):

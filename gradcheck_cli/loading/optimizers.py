@@ -18,6 +18,7 @@ from gradcheck_cli.loading.signatures import signature_of
 
 _NAMES = ("optimizer", "opt", "optim", "optimiser")
 _LR_NAMES = ("lr", "learning_rate", "LR", "LEARNING_RATE")
+_LIGHTNING = ("lightning.", "pytorch_lightning.")  # where a configure_optimizers that nobody wrote comes from
 _OPTIONS = ("momentum", "dampening", "weight_decay", "eps", "alpha", "rho")
 
 
@@ -87,7 +88,7 @@ def _of_class(kind: type[torch.optim.Optimizer], value: Any, name: str, context:
 
 def _configured(context: Context, model: nn.Module) -> OptimizerSpec | None:
     configure = getattr(model, "configure_optimizers", None)
-    if configure is None or not inspect.ismethod(configure) or signature_of(configure).required:
+    if not inspect.ismethod(configure) or configure.__module__.startswith(_LIGHTNING) or signature_of(configure).required:
         return None
     try:
         made = configure()

@@ -27,7 +27,7 @@ from gradcheck_cli.loading.find_loss import FoundLoss, of_model
 from gradcheck_cli.loading.found_data import FoundData
 from gradcheck_cli.loading.layout import Layout
 from gradcheck_cli.loading.rehearsal import output_of, rehearsal
-from gradcheck_cli.loading.signatures import Signature, reads_keys, signature_of
+from gradcheck_cli.loading.signatures import Signature, signature_of, takes_apart
 from gradcheck_cli.loading.tensor_tree import named_tensors
 from gradcheck_cli.loading.transfer import to_place
 
@@ -50,14 +50,14 @@ def gather(
     if not losses:
         return _without_loss(context, model, forward, batches, data)
     for found in losses:
-        if found.wants_target and batches[0].target is None:
+        if batches[0].target is None and (found.wants_target or (data.made and found.whole_batch)):
             batches = _completed(context, model, found, batches)
     return batches, tuple(found.objective for found in losses)
 
 
 def _completed(context: Context, model: nn.Module, found: FoundLoss, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
     try:
-        return targets.with_targets(context, model, found.objective, batches)
+        return targets.with_targets(context, model, found.objective, batches, whole_batch=found.whole_batch)
     except GradcheckError:
         raise
     except Exception:  # forward itself fails: its error is told where it is measured
@@ -83,7 +83,6 @@ def _data(context: Context, model: nn.Module, forward: Signature) -> FoundData:
 def _batches(
     context: Context, model: nn.Module, forward: Signature, data: FoundData, losses: tuple[FoundLoss, ...]
 ) -> tuple[Batch, ...]:
-    keys_read = len(forward.required) == 1 and reads_keys(type(model).forward, forward.required[0])
     to_model = not losses or all(found.whole_batch for found in losses)
     place = to_place(model, context.settings, made=data.made or data.cast)
     batches = []
@@ -92,7 +91,12 @@ def _batches(
         moved = place(raw)
         if layout is None:
             layout = fit_batch.fit(
-                moved, forward, keys_read=keys_read, targets_to_model=to_model, has_target=data.has_target, pair=data.pair
+                moved,
+                forward,
+                taken_apart=_takes_apart(model, forward, moved),
+                targets_to_model=to_model,
+                has_target=data.has_target,
+                pair=data.pair,
             )
             for guess in layout.guesses:
                 context.assume(guess)
@@ -102,6 +106,13 @@ def _batches(
     if len(batches) < context.settings.batches:
         context.assume(f"{len(batches)} of {context.settings.batches} batches: {data.origin} has no more")
     return tuple(batches)
+
+
+def _takes_apart(model: nn.Module, forward: Signature, raw: object) -> bool:
+    """Whether forward has one parameter and makes several things of it: then it is given the batch as it is."""
+    if len(forward.required) != 1:
+        return False
+    return takes_apart(model.forward, forward.required[0], by_name=fit_batch.has_names(raw))
 
 
 def _as_numbers(batch: Batch) -> Batch:

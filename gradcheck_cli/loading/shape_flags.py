@@ -39,9 +39,8 @@ def from_flags(context: Context, model: nn.Module, forward: Signature) -> FoundD
         raise GradcheckError(
             "E346", "--input asks for an empty batch", "one of its sizes is 0", "give every dimension at least 1"
         )
-    return FoundData(
-        raws=[named if _nameable(named, forward) else tuple(named.values())], origin="--input", has_target=False, made=True
-    )
+    leading = tuple(named) == forward.positional[: len(named)] or not _nameable(named, forward)
+    return FoundData(raws=[tuple(named.values()) if leading else named], origin="--input", has_target=False, made=True)
 
 
 def _nameable(named: dict[str, Tensor], forward: Signature) -> bool:

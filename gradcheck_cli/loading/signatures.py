@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 TARGET_NAMES = frozenset(
     {
         "target",
@@ -109,28 +111,26 @@ def called_attributes(function: Callable[..., Any], parameter: str) -> set[str]:
     return direct | {called.attr for called in calls if isinstance(called, ast.Attribute) and _is_name(called.value, parameter)}
 
 
-def reads_keys(function: Callable[..., Any], parameter: str) -> bool:
-    """Whether the body treats the parameter as a mapping: `batch["image"]`, `batch.get(...)`, `**batch`."""
+def takes_apart(function: Callable[..., Any], parameter: str, *, by_name: bool) -> bool:
+    """Whether the body takes its parameter apart, so that it is a whole batch: `batch["image"]`, `batch.image`, `**batch`
+    (`by_name`), or `x, y = batch`."""
     tree = tree_of(function)
-    if tree is None:
+    if tree is None or (by_name and parameter in BATCH_NAMES):
         return parameter in BATCH_NAMES
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and _is_name(node.value, parameter) and _is_text(node.slice):
-            return True
-        if (
-            isinstance(node, ast.Attribute)
-            and _is_name(node.value, parameter)
-            and node.attr in ("get", "items", "keys", "values", "pop")
-        ):
-            return True
-        if isinstance(node, ast.keyword) and node.arg is None and _is_name(node.value, parameter):
-            return True
-    return False
+    return any(_by_name(n, parameter) if by_name else _by_position(n, parameter) for n in ast.walk(tree))
+
+
+def _by_name(node: ast.AST, parameter: str) -> bool:
+    if isinstance(node, ast.Subscript):
+        return _is_name(node.value, parameter) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+    if isinstance(node, ast.Attribute):
+        return _is_name(node.value, parameter) and not hasattr(Tensor, node.attr)
+    return isinstance(node, ast.keyword) and node.arg is None and _is_name(node.value, parameter)
+
+
+def _by_position(node: ast.AST, parameter: str) -> bool:
+    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and _is_name(node.value, parameter)
 
 
 def _is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -77,7 +77,7 @@ class SiteRecorder:
                 self._inherit(name, found)
             else:
                 found[name] = SourceSite(file=shown_path(line[0], base), line=line[1], exact=exact)
-            for parameter in module._parameters:
+            for parameter, _ in module.named_parameters(recurse=False):
                 if (own := self._parameters.get((id(module), parameter))) is not None:
                     found[f"{name}.{parameter}" if name else parameter] = SourceSite(file=shown_path(own[0], base), line=own[1])
         return found

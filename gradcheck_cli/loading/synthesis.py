@@ -94,11 +94,12 @@ class _Search:
 
 
 def _combinations(specs: Mapping[str, Spec]) -> Iterator[dict[str, tuple[int, ...]]]:
-    """All shapes of one input; of several inputs first those of equal rank in the lists, then the rest."""
+    """All shapes of one input; of several inputs of one kind first those of equal rank in the lists, then all others."""
     names = list(specs)
     lists = [specs[name].shapes for name in names]
     seen = set()
-    aligned = itertools.zip_longest(*lists) if len(lists) > 1 else ()
+    alike = len(lists) > 1 and len({spec.kind for spec in specs.values()}) == 1
+    aligned = itertools.zip_longest(*lists) if alike else ()
     for shapes in (*aligned, *itertools.product(*lists)):
         if None not in shapes and shapes not in seen:
             seen.add(shapes)

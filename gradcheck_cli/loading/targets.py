@@ -20,11 +20,18 @@ from gradcheck_cli.loading.tensor_tree import named_tensors
 _Maker = Callable[[Any, Batch, torch.Generator], Tensor]
 
 
-def with_targets(context: Context, model: nn.Module, objective: Objective, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
-    """The batches with random targets that the loss accepts; an autoencoder keeps its input as target; raises E339."""
+def with_targets(
+    context: Context, model: nn.Module, objective: Objective, batches: tuple[Batch, ...], *, whole_batch: bool = False
+) -> tuple[Batch, ...]:
+    """The batches with random targets that the loss accepts; raises E339.
+
+    An autoencoder keeps its input as target, and a loss of the `whole_batch` may do without.
+    """
     seed = context.settings.seed
     output = output_of(model, batches[0], seed)
     if objective.kind != "other" and _reconstructs(objective.kind, output, batches[0]):
+        return batches
+    if whole_batch and _runs(model, objective, batches[0]):
         return batches
     last: Exception | None = None
     for name, maker in _makers(objective.kind, output):
@@ -45,6 +52,15 @@ def with_targets(context: Context, model: nn.Module, objective: Objective, batch
         f"targets made up for it failed, the last with {one_line(last, 160)}" if last else "none could be made up",
         "give the target too, e.g. `y` beside `x`, or use --loss projection",
     )
+
+
+def _runs(model: nn.Module, objective: Objective, batch: Batch) -> bool:
+    with rehearsal(model) as copied:
+        try:
+            objective.compute(copied, batch)
+        except Exception:
+            return False
+    return True
 
 
 def for_step(batch: Batch, output: Any, seed: int) -> Iterator[Batch]:
@@ -86,7 +102,7 @@ def _makers(kind: str, output: Any) -> list[tuple[str, _Maker]]:
         return binary
     if kind in ("mse", "l1", "huber"):
         return numbers
-    wide = any(t.dim() >= 2 and t.shape[-1] > 1 for _, t in named_tensors(output))
+    wide = any(t.dim() >= 2 and t.shape[1] > 1 for _, t in named_tensors(output))
     return [*classes, *numbers, *binary] if wide else [*binary, *numbers]
 
 

@@ -12,6 +12,8 @@ from gradcheck_cli.reporting.heading import STYLES
 from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.rule_page import HEADINGS, limits_table, sections
 
+_NARROWEST = 12  # columns that a cell keeps on the smallest screen
+
 
 def render_page(rule: Rule, page: str, look: Look) -> str:
     """Render one rule's page, with its limits as a table."""
@@ -44,9 +46,9 @@ def render_list(rules: Sequence[Rule], look: Look) -> str:
 
 
 def _add_table(out: Page, cells: Sequence[Sequence[Text]], *, right: frozenset[int], indent: int = 2) -> None:
-    """Lay out a table whose last column takes what room is left."""
+    """Lay out a table; where it is too wide for the screen, its widest columns give way."""
     widths = [max(row[column].cell_len for row in cells) for column in range(len(cells[0]))]
-    spare = out.width - indent - sum(widths[:-1]) - 2 * len(widths)
-    widths[-1] = max(min(widths[-1], spare), 20)
+    while indent + sum(widths) + 2 * len(widths) > out.width and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
     for row in cells:
         out.row(row, widths, right=right, indent=indent)

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from gradcheck_cli.records import Limit, Rule
 from gradcheck_cli.reporting.base import Look
 from gradcheck_cli.reporting.rule_text import render_list, render_page

@@ -14,9 +14,9 @@ Limits and where they come from
 
 When it is wrong
 A gate may be shut by design (a bias of -4 in front of a sigmoid that multiplies a branch) and the sigmoid of a
-detector's output is often started low. Where at most a tenth of the bounded activations are saturated and none of them
-lies on the way from input to loss, nothing is raised; where at least half of those on the way are, it is an error. The
-last activation before the loss belongs to the loss and is left to GC605 and GC606.
+detector's output is often started low: sigmoids beside the way from input to loss are not judged. Where at most a tenth
+of the others are saturated and none of them lies on that way, nothing is raised; where at least half of those on the way
+are, it is an error. The last activation before the loss belongs to the loss and is left to GC605 and GC606.
 
 What to do
 Scale the input (GC601), initialise the layer in front with Xavier's bound, or put a normalisation in front of the activation.
@@ -53,8 +53,8 @@ UNCONFIRMED = "silent"  # on another batch the activation is not saturated: a pr
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    bounded = [layer for layer in profile.layers if _counts(layer, profile)]
     path = {layer.name for layer in forward_path(profile)}
+    bounded = [x for x in profile.layers if _counts(x, profile) and (x.name in path or not _may_gate(x))]
     flat = [layer for layer in bounded if _share(layer) >= limits["saturated-share"]]
     if not flat or (not any(layer.name in path for layer in flat) and 10 * len(flat) <= len(bounded)):
         return
@@ -85,6 +85,11 @@ def _share(layer: LayerProfile) -> float:
     return (layer.units.saturated_fraction or 0.0) if layer.units else 0.0
 
 
+def _may_gate(layer: LayerProfile) -> bool:
+    """Beside the way to the loss a sigmoid multiplies a branch, as a rule, and may start shut or open by design."""
+    return layer.units is not None and layer.units.activation in ("sigmoid", "hardsigmoid")
+
+
 def _counts(layer: LayerProfile, profile: Profile) -> bool:
     units = layer.units
     if units is None or units.saturated_fraction is None or units.activation in ("softmax", "log_softmax", "relu6"):
@@ -96,16 +101,20 @@ def _counts(layer: LayerProfile, profile: Profile) -> bool:
     return not any(time.gated and time.layer == owner for time in profile.times)
 
 
-def _example(*shares: float, on_path: bool = True) -> Profile:
+def _example(*shares: float, on_path: bool = True, kind: str = "Tanh") -> Profile:
     layers = [layer_of("net.0")]
     for i, share in enumerate(shares):
-        layers += [layer_of(f"net.{2 * i + 1}", "Tanh", units=units_of("tanh", saturated=share)), layer_of(f"net.{2 * i + 2}")]
+        layers += [
+            layer_of(f"net.{2 * i + 1}", kind, units=units_of(kind.lower(), saturated=share)),
+            layer_of(f"net.{2 * i + 2}"),
+        ]
     return profile_of(*layers) if on_path else profile_of(*layers, spines=())
 
 
 FIRES = (lambda: _example(0.8, 0.7, 0.75), lambda: _example(0.1, 0.95), lambda: _example(0.9, 0.9, on_path=False))
 CLEAN = (
     lambda: _example(0.03, 0.02),
-    lambda: _example(*[0.0] * 19, 0.9, on_path=False),  # one gate that starts shut
+    lambda: _example(*[0.0] * 19, 0.9, on_path=False),
+    lambda: _example(0.97, 0.97, 0.97, on_path=False, kind="Sigmoid"),  # highway gates that start shut
     lambda: profile_of(layer_of("a"), layer_of("a/softmax", "softmax", units=units_of("softmax", saturated=0.99))),
 )

@@ -1,8 +1,8 @@
 """The input is far from the scale that a network is initialised for.
 
 What it measures
-The RMS of each floating input that some linear layer really reads at that size (a model that divides by 255 itself is
-fine), and the RMS of the largest feature over the median feature's.
+The RMS of each floating input that some layer really reads at that size (a model that divides by 255 itself is fine, and
+so are positions that only distances are computed from), and the RMS of the largest feature over the median feature's.
 
 Why it matters
 All usual initialisations assume inputs of size one. Pixels from 0 to 255 start every first-layer gradient and output a
@@ -30,9 +30,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gradcheck_cli.records import Finding, InputProfile, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, InputProfile, LayerProfile, Limit, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import input_of, layer_of, parameter_of, profile_of
-from gradcheck_cli.rules.paths import leaves, weights_of
+from gradcheck_cli.rules.paths import leaves
 
 RULE = Rule(
     code="GC601",
@@ -56,7 +56,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             continue
         rms, ratio = tensor.stats.rms, tensor.feature_scale_ratio or 1.0
         lopsided = limits["feature-ratio"] < ratio < math.inf and rms > 1.0
-        if (rms > limits["rms"] or lopsided) and _is_read(profile, rms):
+        if (rms > limits["rms"] or lopsided) and _is_read(profile, tensor):
             yield _finding(tensor, ratio if lopsided else None, limits)
 
 
@@ -66,18 +66,32 @@ def _normalised_first(profile: Profile) -> bool:
     return first is not None and ("BatchNorm" in first.kind or "InstanceNorm" in first.kind)
 
 
-def _is_read(profile: Profile, rms: float) -> bool:
-    """Say whether some linear layer's output is as large as this input makes it: what a layer reads is output / weight gain.
+def _is_read(profile: Profile, tensor: InputProfile) -> bool:
+    """Say whether a layer reads the input at this size: one whose weight fits its features and whose output is as large.
 
-    Without one linear layer with a measured output (functional models) the input is believed to be read as it is.
+    What a linear layer reads has RMS output / (weight RMS · √fan-in). A recurrent layer that fits is believed to read the
+    input as it is, and so is a model without any linear layer (all functional). Positions that only distances are
+    computed from, or times that are turned into waves, fit no weight.
     """
-    weights = weights_of(profile)
-    known = [
-        x.output.rms / (weights[x.name].value.rms * math.sqrt(weights[x.name].fan_in or 1))
-        for x in leaves(profile)
-        if x.role == "linear" and x.output and x.name in weights and weights[x.name].value.rms > 0
-    ]
-    return not known or any(rms / 4 < read < 4 * rms for read in known)
+    weights = {p.layer: p for p in profile.parameters if p.role == "weight" and p.fan_in and p.value.rms > 0}
+    linear = [x for x in leaves(profile) if x.role == "linear" and x.output and x.name in weights]
+    recurrent = [x for x in leaves(profile) if x.role == "recurrent" and x.name in weights]
+    if any(_fits(weights[x.name], tensor, profile) for x in recurrent):
+        return True
+    reads = [_read(x, weights[x.name]) for x in linear if _fits(weights[x.name], tensor, profile)]
+    return any(tensor.stats.rms / 4 < read < 4 * tensor.stats.rms for read in reads) or not (linear or recurrent)
+
+
+def _read(layer: LayerProfile, weight: ParameterProfile) -> float:
+    return layer.output.rms / (weight.value.rms * math.sqrt(weight.fan_in or 1)) if layer.output else 0.0
+
+
+def _fits(weight: ParameterProfile, tensor: InputProfile, profile: Profile) -> bool:
+    """Compare the weight's inputs with a dimension, all of a sample, square patches, or all inputs side by side."""
+    into, shape = weight.value.shape[1], tensor.stats.shape
+    together = sum(t.stats.shape[-1] for t in profile.batch if t.floating and len(t.stats.shape) > 1)
+    side = math.isqrt(into // shape[1]) if len(shape) == 4 else 0
+    return into in shape[1:] or into in (math.prod(shape[1:]), together) or (side > 0 and into == shape[1] * side * side)
 
 
 def _finding(tensor: InputProfile, ratio: float | None, limits: Mapping[str, float]) -> Finding:
@@ -112,7 +126,7 @@ def _finding(tensor: InputProfile, ratio: float | None, limits: Mapping[str, flo
 def _example(rms: float, read: float | None = None, *, first: str = "Linear", **fields: Any) -> Profile:
     """The first layer has gain 0.58 and reads the input at RMS `read`."""
     layers = (layer_of("a", first), layer_of("b", rms=0.58 * (rms if read is None else read)))
-    parameters = (parameter_of("b.weight", rms=0.58 / math.sqrt(32)),)
+    parameters = (parameter_of("b.weight", rms=0.58 / math.sqrt(32), shape=(64, 32)),)
     return profile_of(*layers, parameters=parameters, batch=(input_of(rms=rms, **fields),))
 
 
@@ -126,4 +140,5 @@ CLEAN = (
     lambda: _example(147.0, first="BatchNorm2d"),
     lambda: _example(500.0, shape=(16,)),  # time steps
     lambda: _example(1.0, feature_scale_ratio=4.0),
+    lambda: _example(20.0, shape=(16, 12, 3)),  # positions of atoms; the layer that reads 32 features gets something else
 )

@@ -1,6 +1,7 @@
 """Every rule file: its page, its declaration, and its own examples."""
 
 import ast
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -103,6 +104,39 @@ def test_rules_neither_print_nor_import_torch(path):
     assert "torch" not in imported
     calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     assert not calls & {"print", "eval", "exec"}
+
+
+def _rescaled(profile: Profile, factor: float) -> Profile:
+    """The profile that the same model has when its loss is multiplied by `factor`."""
+
+    def stats(t):
+        return t and dataclasses.replace(
+            t, l2=t.l2 * factor, rms=t.rms * factor, abs_max=t.abs_max * factor, mean=t.mean * factor
+        )
+
+    def points(spine):
+        return dataclasses.replace(spine, points=tuple(dataclasses.replace(p, l2=p.l2 * factor) for p in spine.points))
+
+    return dataclasses.replace(
+        profile,
+        objective=dataclasses.replace(profile.objective, value=profile.objective.value * factor),
+        layers=tuple(dataclasses.replace(x, gradient=stats(x.gradient)) for x in profile.layers),
+        parameters=tuple(
+            dataclasses.replace(p, gradient=stats(p.gradient), gradient_l1=p.gradient_l1 and p.gradient_l1 * factor)
+            for p in profile.parameters
+        ),
+        spines=tuple(points(s) for s in profile.spines),
+        times=tuple(dataclasses.replace(t, l2=tuple(v * factor for v in t.l2)) for t in profile.times),
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+@pytest.mark.parametrize(("file", "example", "expected"), EXAMPLES)
+def test_a_factor_on_the_loss_changes_no_verdict(file, example, expected, factor):
+    profile = example()
+    before = [(f.severity, f.layer, f.affected) for f in file.check(profile, _limits(file))]
+    after = [(f.severity, f.layer, f.affected) for f in file.check(_rescaled(profile, factor), _limits(file))]
+    assert after == before
 
 
 def test_check_takes_a_profile_and_limits():

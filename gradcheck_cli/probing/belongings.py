@@ -19,7 +19,8 @@ MAX_DEPTH = 6  # containers and plain objects below a module's own attributes
 # Objects of these packages are machinery (threads, loggers, trainers, graphs): rewinding their insides could harm.
 _OPAQUE = frozenset(sys.stdlib_module_names) | {"torch", "numpy", "lightning", "pytorch_lightning", "lightning_fabric"}
 _FLAT = ("_parameters", "_buffers", "_modules")  # left out of labels, so that they read as in named_parameters()
-HOOK_TABLES = ("_backward_hooks", "_post_accumulate_grad_hooks")  # of a tensor: a dict, or None before the first hook
+AFTER_ACCUMULATION = "_post_accumulate_grad_hooks"
+HOOK_TABLES = ("_backward_hooks", AFTER_ACCUMULATION)  # of a tensor: a dict, or None before the first hook
 _MUTABLE = (dict, list, set, deque)
 _ATOMS = {
     *(str, bytes, bool, int, float, complex, type(None), type, torch.dtype, torch.device, torch.Size),
@@ -83,9 +84,7 @@ def holds(container: Any, items: list[tuple[Any, Any]]) -> bool:
         return len(container) == len(items) and all(value in container for _, value in items)
     now = entries(container)
     keyed = isinstance(container, dict)
-    return len(now) == len(items) and all(
-        a[1] is b[1] and (not keyed or a[0] is b[0]) for a, b in zip(now, items, strict=True)
-    )
+    return len(now) == len(items) and all(a[1] is b[1] and (not keyed or a[0] is b[0]) for a, b in zip(now, items, strict=True))
 
 
 class _Walk:

@@ -9,13 +9,11 @@ from the loss; a node belongs to the innermost module call whose interval of seq
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,35 +25,15 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
+from gradcheck_cli.probing.calls import Call, Tap, module_names
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.statistics import Summary, summarise
 from gradcheck_cli.probing.tensors import tensors_in
 
 
-@dataclass(slots=True, eq=False)
-class Call:
-    """One call of one module. `first` and `last` bound the sequence numbers of the autograd nodes made inside it."""
-
-    name: str
-    module: nn.Module
-    index: int
-    order: int
-    thread: int
-    parent: Call | None
-    first: int
-    last: int | None = None
-    recompute: bool = False  # inside a backward pass: activation checkpointing runs the forward again
-    in_transform: bool = False  # its outputs are wrapped by a function transform (vmap, grad): no edge to watch
-
-
-@dataclass(slots=True, eq=False)
-class Tap:
-    """One measured tensor: output `number` of an autograd node, and the calls that return it, innermost first."""
-
-    node: Node
-    number: int
-    calls: list[tuple[Call, int]]
-    gradient: Summary | None = None
+def _sequence_number() -> int:
+    """The number that the next autograd node of this thread gets."""
+    return int(torch.autograd._get_sequence_nr())  # type: ignore[attr-defined]
 
 
 def in_backward() -> bool:
@@ -66,6 +44,8 @@ class Capture:
     """Context manager around one forward and backward pass.
 
     `on_output(call, output)` sees each call's output during the forward pass, under no_grad; it must keep numbers only.
+    `on_recompute(graph, calls)` sees the graph that a reentrant checkpoint builds when it runs a module again during our
+    backward pass, before that graph is used: the loss cannot reach it, so its operations have to be watched from here.
     Gradients are recorded only inside `measuring()`, so a backward pass inside the user's forward does not count.
     A failure in our own hooks never reaches the user's code: the first one is kept in `failure`.
     """
@@ -75,9 +55,10 @@ class Capture:
         model: nn.Module,
         *,
         on_output: Callable[[Call, tuple[Any, ...], dict[str, Any], Any], None] | None = None,
+        on_recompute: Callable[[Graph, list[Call]], None] | None = None,
         reduce: Callable[[Tensor], Summary] = summarise,
     ) -> None:
-        self.model, self.reduce, self.on_output = model, reduce, on_output
+        self.model, self.reduce, self.on_output, self.on_recompute = model, reduce, on_output, on_recompute
         self.names = module_names(model)
         self.calls: list[Call] = []
         self.taps: dict[tuple[Node, int], Tap] = {}
@@ -94,7 +75,7 @@ class Capture:
     def __enter__(self) -> Capture:
         if "torch._dynamo" in sys.modules:  # compiled regions run eagerly for now, so that inner modules are called
             self._context.enter_context(torch.compiler.set_stance("force_eager"))
-        self._context.enter_context(torch.jit.optimized_execution(False))  # type: ignore[no-untyped-call]
+        self._context.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined, no-untyped-call]
         self._handles.append(register_module_forward_pre_hook(self._before))
         self._handles.append(register_module_forward_hook(self._after, with_kwargs=True, always_call=True))
         for module in self.model.modules():
@@ -105,7 +86,7 @@ class Capture:
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
-            _global_forward_hooks_with_kwargs.pop(getattr(handle, "id", None), None)  # torch leaves this one behind
+            _global_forward_hooks_with_kwargs.pop(getattr(handle, "id", -1), None)  # torch leaves this one behind
         self._handles.clear()
         self._context.close()
 
@@ -136,7 +117,7 @@ class Capture:
         frames: list[Call] = self._stack.frames
         return frames
 
-    def _before(self, module: nn.Module, args: Any) -> None:
+    def _before(self, module: nn.Module, _args: Any) -> None:
         frames, recompute = self._frames(), in_backward()
         name = self.names.get(id(module))
         if name is None:
@@ -152,7 +133,7 @@ class Capture:
             order=len(self.calls),
             thread=threading.get_ident(),
             parent=frames[-1] if frames else None,
-            first=torch.autograd._get_sequence_nr(),
+            first=_sequence_number(),
             recompute=recompute,
         )
         counter[name] += 1
@@ -168,12 +149,14 @@ class Capture:
         # Frames above this module's own are calls that ended by an exception someone caught: a checkpoint's early stop.
         while frames:
             call = frames.pop()
-            call.last = torch.autograd._get_sequence_nr()
+            call.last = _sequence_number()
             if call.module is module:
                 self._guarded(self._watch, call, args, kwargs, output, not module._forward_hooks)
+                if call.recompute and not frames and self._recording and self.on_recompute is not None:
+                    self._guarded(self._recomputed, call, output)
                 break
 
-    def _late(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _late(self, module: nn.Module, _args: Any, output: Any) -> None:
         call = next((c for c in reversed(self.calls) if c.module is module), None)
         if call is not None:
             self._guarded(self._watch_output, call, output)
@@ -183,6 +166,12 @@ class Capture:
             action(*args)
         except Exception as error:
             self.failure = self.failure or error
+
+    def _recomputed(self, call: Call, output: Any) -> None:
+        graph = graph_of(*tensors_in(output))
+        if graph.order and self.on_recompute is not None:
+            calls = [c for c in self.calls[call.order :] if c.recompute and c.thread == call.thread]
+            self.on_recompute(graph, calls)
 
     def _watch(self, call: Call, args: Any, kwargs: Any, output: Any, own: bool) -> None:
         if own:
@@ -249,51 +238,6 @@ class Capture:
                 self.failure = self.failure or error
 
         self._handles.append(node.register_prehook(read))
-
-
-def module_names(model: nn.Module) -> dict[int, str]:
-    """id → name of every registered module, and of modules kept in plain lists, tuples or dicts of a registered one."""
-    names: dict[int, str] = {}
-    for name, module in model.named_modules():
-        names.setdefault(id(module), name.replace("_orig_mod.", "").removesuffix("_orig_mod").removesuffix("."))
-    for name, module in list(model.named_modules()):
-        for key, value in vars(module).items():
-            if key in ("_modules", "_parameters", "_buffers") or not isinstance(value, (list, tuple, dict)):
-                continue
-            for index, item in value.items() if isinstance(value, dict) else enumerate(value):
-                if isinstance(item, nn.Module) and id(item) not in names:
-                    prefix = f"{name}.{key}[{index}]" if name else f"{key}[{index}]"
-                    for inner, child in item.named_modules():
-                        names.setdefault(id(child), f"{prefix}.{inner}" if inner else prefix)
-    return names
-
-
-@dataclass(slots=True)
-class Ownership:
-    """Which module call made an autograd node, by intervals of sequence numbers on the main thread."""
-
-    calls: list[Call]
-    starts: list[int] = field(init=False)
-    end: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        thread = threading.get_ident()
-        self.calls = [c for c in self.calls if c.thread == thread and c.last is not None and not c.recompute]
-        self.starts = [c.first for c in self.calls]
-        self.end = max((c.last or 0 for c in self.calls), default=0)
-
-    def owner(self, node: Node) -> Call | None:
-        """The innermost call that made the node; None for the loss function's own operations."""
-        number = node._sequence_nr()
-        at = bisect.bisect_right(self.starts, number) - 1
-        call = self.calls[at] if at >= 0 else None
-        while call is not None and not call.first <= number < (call.last or 0):
-            call = call.parent
-        return call
-
-    def inside(self, node: Node) -> bool:
-        """True if the node was made before the last module call ended: it belongs to the model, not to the loss."""
-        return bool(node._sequence_nr() < self.end)
 
 
 def graph_of(*tensors: Tensor) -> Graph:

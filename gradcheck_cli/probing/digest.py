@@ -23,9 +23,7 @@ class Inventory:
 
     def __init__(self, model: nn.Module) -> None:
         self.found: Belongings = belongings(model)
-        self.tokens: dict[str, Any] = {
-            label: (id(m), id(type(m)), m.training) for label, m in self.found.modules.items()
-        }
+        self.tokens: dict[str, Any] = {label: (id(m), id(type(m)), m.training) for label, m in self.found.modules.items()}
         for label, container in self.found.containers.items():
             self.tokens[label + "{}"] = _container_token(container)
         for label, tensor in self.found.tensors.items():

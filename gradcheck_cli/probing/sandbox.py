@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.probing.belongings import HOOK_TABLES, entries, holds, refill
+from gradcheck_cli.probing.belongings import AFTER_ACCUMULATION, HOOK_TABLES, entries, holds, refill
 from gradcheck_cli.probing.bits import fingerprint
 from gradcheck_cli.probing.digest import Inventory, differences, layout
 from gradcheck_cli.probing.process_state import ProcessState, generator_state, set_generator_state
@@ -26,12 +26,13 @@ SHOWN_CHANGES = 8
 def untouched(model: nn.Module) -> Iterator[None]:
     """Let a model be run forward and backward; afterwards it, its `.grad` and the random generators are as before.
 
-    Inside, every `.grad` of the model is None. Restores on exceptions and Ctrl-C as well, and holds a Ctrl-C back until
+    Inside, every `.grad` of the model is None, and hooks that run after accumulation are off: they may step an optimizer,
+    whose state nobody could bring back. Restores on exceptions and Ctrl-C as well, and holds a Ctrl-C back until
     it has restored. Raises E572, listing what changed, if the digest differs after the restoration.
     """
     snapshot = Snapshot(model)
     try:
-        snapshot.set_gradients_aside()
+        snapshot.set_aside()
         yield
     finally:
         interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
@@ -56,11 +57,13 @@ class Snapshot:
         self.vault = Vault({label: s.data for label, s in self.tensors.items()})
         self.globals = ProcessState()
 
-    def set_gradients_aside(self) -> None:
-        """Set every `.grad` to None; `restore` brings the very objects back."""
+    def set_aside(self) -> None:
+        """Empty every `.grad` and post-accumulation hook table; `restore` brings the very objects back."""
         for state in self.tensors.values():
             if state.gradient is not None:
                 state.tensor.grad = None
+            if state.hooks[AFTER_ACCUMULATION]:
+                refill(state.hooks[AFTER_ACCUMULATION], [])
 
     def restore(self) -> list[str]:
         """Put everything back and return what still differs, in words."""

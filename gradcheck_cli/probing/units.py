@@ -21,7 +21,7 @@ def unit_facts(kind: str, output: Tensor, unit_dim: int, *, before: Tensor | Non
 
     `before` is the activation's input, used where the derivative cannot be read off the output (hardtanh, hardsigmoid, relu6).
     """
-    if output.ndim < 2 or output.numel() == 0 or not output.is_floating_point():
+    if output.ndim < 2 or output.is_nested or output.numel() == 0 or not output.is_floating_point():
         return None
     rows = _rows(output.detach(), unit_dim)
     dead = _dead(rows) if kind in _DYING else 0.0

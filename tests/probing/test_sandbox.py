@@ -222,6 +222,16 @@ def test_the_gradients_of_the_user_are_set_aside_and_come_back_as_the_same_objec
         assert torch.equal(grad, value)
 
 
+def test_an_optimizer_in_a_hook_after_accumulation_does_not_step():
+    model = Model()
+    optimizer = torch.optim.Adam(model.parameters())
+    model.second.weight.register_post_accumulate_grad_hook(lambda parameter: optimizer.step())
+    check_untouched(model)
+    assert not optimizer.state
+    step(model)
+    assert optimizer.state  # the hook is back
+
+
 def test_a_parameter_without_gradient_has_none_afterwards():
     model = Model()
     check_untouched(model)

@@ -4,7 +4,8 @@ What it measures
 For each weight its gain, RMS · √fan-in, which is √2 for He, 1 for Xavier on a square layer and 0.58 for PyTorch's default.
 A layer stands out when both its gain and its plain RMS are far from the median of the model's other weights (a network that
 starts all weights at 0.02, or all by fan-in, is consistent in one of the two). When no layer stands out, the gain from each
-linear layer's output to the next one's is looked at: all of them may be too small or too big.
+linear layer's output to the next one's is looked at, and from its input to its output: all of them may be too small or
+too large.
 
 Why it matters
 A layer a thousand times too small multiplies the signal and every gradient behind it by a thousandth; one too big
@@ -33,9 +34,9 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from gradcheck_cli.records import Finding, Limit, ParameterProfile, Profile, Rule
+from gradcheck_cli.records import Finding, LayerProfile, Limit, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of
-from gradcheck_cli.rules.paths import forward_path, listed, scale_undone, weights_of
+from gradcheck_cli.rules.paths import forward_path, leaves, listed, scale_undone, weights_of
 
 RULE = Rule(
     code="GC301",
@@ -50,7 +51,8 @@ _SMALLEST_FAN_IN = 8
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    weights = [p for p in weights_of(profile).values() if p.value.rms > 0 and not p.constant and p.layer_kind != "RNN"]
+    linear = {x.name for x in profile.layers if x.role == "linear"}
+    weights = [p for p in weights_of(profile).values() if p.layer in linear and _drawn(p)]
     odd = _odd_ones(profile, weights, limits["factor"]) if len(weights) >= 4 else []
     for parameter, ratio in odd[:1]:
         rest = [p.layer for p, _ in odd[1:]]
@@ -68,7 +70,12 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             affected=tuple(rest),
         )
     if not odd:
-        yield from _all_off(profile, limits["factor"])
+        yield from _all_off(profile, weights, limits["factor"])
+
+
+def _drawn(parameter: ParameterProfile) -> bool:
+    """Say whether the weight looks drawn at random and will be trained: not zero, constant or frozen."""
+    return parameter.value.rms > 0 and not parameter.constant and parameter.state != "frozen"
 
 
 def _gain(parameter: ParameterProfile) -> float:
@@ -102,46 +109,50 @@ def _odd_ones(profile: Profile, weights: Sequence[ParameterProfile], factor: flo
     return sorted(odd, key=lambda pair: -abs(math.log10(pair[1])))
 
 
-def _all_off(profile: Profile, factor: float) -> Iterator[Finding]:
-    """All weights too small or too big alike: seen in the gain from each linear layer's output to the next one's."""
-    undone, weights = scale_undone(profile), weights_of(profile)
+def _all_off(profile: Profile, weights: Sequence[ParameterProfile], factor: float) -> Iterator[Finding]:
+    """All weights too small or too large alike, seen in what they do to the signal and not only in their size.
+
+    Too small: from each linear layer on the way to the loss to the next. Too large: also from a layer's input to its
+    output, since norms may hide that they drown every skip connection.
+    """
+    undone = scale_undone(profile)
+    free = {p.layer: p for p in weights if p.layer not in undone}
     path = [x for x in forward_path(profile) if x.role in ("linear", "norm")]
-    steps = [
-        b.output.rms / a.output.rms
-        for a, b in itertools.pairwise(path)
-        if a.role == b.role == "linear"
-        and b.name not in undone
-        and b.name in weights
-        and a.output
-        and b.output
-        and a.output.rms > 0
-        and b.output.rms > 0
-    ]
-    gains = [_gain(weights[x.name]) for x in path if x.name in weights]
-    if len(steps) < 2 or not gains:
+    onward = [x for a, b in itertools.pairwise(path) if a.role == "linear" and b.name in free and (x := _ratio(a, b))]
+    through = [x for a, b in itertools.pairwise(leaves(profile)) if b.name in free and (x := _ratio(a, b))]
+    if not free or max(len(onward), len(through)) < 2:
         return
-    step, gain = statistics.median(steps), statistics.median(gains)
-    small, large = max(step, gain) < 1 / factor, min(step, gain) > factor
-    if not (small or large):
+    gain = statistics.median(_gain(p) for p in free.values())
+    if len(onward) > 1 and max(step := statistics.median(onward), gain) < 1 / factor:
+        size, limit, how = "small", 1 / factor, "from each linear layer to the next"
+    elif len(through) > 1 and min(step := statistics.median(through), gain) > factor:
+        size, limit, how = "large", factor, "by each linear layer"
+    else:
         return
-    first = weights[next(x.name for x in path if x.name in weights)]
+    first, *rest = free.values()
     yield Finding(
         code="GC301",
         severity="warning",
         layer=first.layer,
         site=first.site,
-        message=f"all weights start too {'small' if small else 'large'}: the signal is multiplied by {step:.2g} from each "
-        f"linear layer to the next (limit {1 / factor if small else factor:g}), the weights' gain is {gain:.2g}",
+        message=f"all weights start too {size}: the signal is multiplied by {step:.2g} {how} (limit {limit:g}), "
+        f"the weights' gain is {gain:.2g}",
         facts=_facts(first, gain) | {"everywhere": True},
-        affected=tuple(x.name for x in path if x.name != first.layer),
+        affected=tuple(p.layer for p in rest),
     )
+
+
+def _ratio(before: LayerProfile, after: LayerProfile) -> float:
+    """Return the RMS of one output over the other's, 0 where it cannot be told."""
+    low, high = (x.output.rms if x.output else 0.0 for x in (before, after))
+    return high / low if low > 0 else 0.0
 
 
 def _example(*stds: float, width: int = 64, norms: bool = False, signal: float = 1.0) -> Profile:
     layers, parameters = [], []
     for i, std in enumerate(stds):
         layers.append(layer_of(f"net.{2 * i}", rms=signal**i))
-        layers.append(layer_of(f"net.{2 * i + 1}", "BatchNorm1d" if norms else "ReLU"))
+        layers.append(layer_of(f"net.{2 * i + 1}", "BatchNorm1d" if norms else "ReLU", rms=signal**i))
         parameters.append(parameter_of(f"net.{2 * i}.weight", shape=(width, width), rms=std))
     return profile_of(*layers, parameters=tuple(parameters))
 
@@ -150,6 +161,7 @@ FIRES = (
     lambda: _example(0.15, 0.16, 0.15, 1e-4, 0.15, 0.14),
     lambda: _example(0.15, 0.16, 20.0, 0.15, 0.15, 0.14),
     lambda: _example(1e-3, 1e-3, 1e-3, signal=0.01),
+    lambda: _example(2.0, 2.0, 2.0, 2.0, signal=16.0),
 )
 CLEAN = (
     lambda: _example(0.15, 0.16, 0.15, 0.07, 0.15, 0.14),

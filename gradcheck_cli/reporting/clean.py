@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-# Controls, format characters (bidi, zero-width), surrogates, private use, unassigned, line and paragraph separators.
-_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Combining marks that draw nothing, and fillers that are letters by category and invisible on the screen.
 _INVISIBLE = (
     frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
@@ -20,12 +17,14 @@ _LOG_COMMAND = re.compile(r"(?<!\S)::(?=\S)|##(?=\[)")
 def clean(text: str) -> str:
     """Write every control, bidi, zero-width and otherwise unprintable character of one line as an escape.
 
+    Unprintable is what Unicode files under "other" or "separator", the plain space excepted.
+
     So is the start of what the log of a build server would obey: `::error::` at the beginning of a line, `##[` anywhere.
     """
     text = _LOG_COMMAND.sub(lambda found: _escaped(found[0][0]) + found[0][1:], text)
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escaped(c) if unicodedata.category(c) in _HARMFUL or c in _INVISIBLE else c for c in text)
+    return "".join(_escaped(c) if not c.isprintable() or c in _INVISIBLE else c for c in text)
 
 
 def clean_lines(text: str) -> list[str]:

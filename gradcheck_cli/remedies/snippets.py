@@ -31,7 +31,7 @@ def accessor(name: str) -> str:
         elif part.isidentifier() and part.isascii():
             text += f".{part}"
         else:
-            text = f"getattr({text}, {part!a})"
+            text += f"._modules[{part!a}]"  # where torch keeps it; it can be assigned to
     return text
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import loaders
@@ -52,6 +53,7 @@ def find_batch(context: Context, model: nn.Module, forward: Signature) -> FoundD
     steps: tuple[Callable[[], FoundData | None], ...] = (
         lambda: _first_of(context, _WHOLE),
         lambda: _by_parameter_name(context, forward) if len(forward.required) > 1 else None,
+        lambda: loaders.find_loader(context, model) if _is_dealt_out(context) else None,
         lambda: _first_of(context, _INPUTS),
         lambda: _first_of(context, _EXAMPLES),
         lambda: _carried(model),
@@ -81,6 +83,19 @@ def _plain(context: Context, name: str) -> bool:
     if any(t.dtype == torch.float64 for _, t in named_tensors(as_tensors(value))):
         context.assume(f"`{name}` holds float64 numbers of numpy; they were given to the model in its own dtype")
     return True
+
+
+def _is_dealt_out(context: Context) -> bool:
+    """Whether the input variables are a whole set that a DataLoader of the file deals out: then its batch size is the real one."""
+    held: set[int] = set()
+    for value in context.space.values():
+        if isinstance(value, DataLoader):
+            dataset = value.dataset
+            while isinstance(dataset, Subset):
+                dataset = dataset.dataset
+            parts = [*getattr(dataset, "tensors", ()), *getattr(dataset, "__dict__", {}).values()]
+            held.update(id(part) for part in parts if isinstance(part, Tensor))
+    return any(id(context.space[name]) in held for name in _INPUTS if name in context.space)
 
 
 def _first_of(context: Context, names: tuple[str, ...]) -> FoundData | None:
@@ -167,7 +182,7 @@ def _made_batches(context: Context) -> FoundData | None:
             continue
         arguments = loaders.arguments_for(maker, context)
         if arguments is None:
-            context.assume(f"`{name}` was not used: it needs {', '.join(signature_of(maker).required)}")
+            context.leave_out(f"`{name}` was not used: it needs {', '.join(signature_of(maker).required)}")
             continue
         try:
             raws = [as_tensors(maker(**arguments)) for _ in range(max(context.settings.batches, MINIMUM_KEPT))]

@@ -20,7 +20,7 @@ What to do
 Check what the forward pass does with its argument (an overwritten variable, a wrong index, a mask of zeros).
 
 References
-torchtest and its successors check the same by hand; see the peers named in the documentation.
+A. Karpathy (2019), "A recipe for training neural networks": visualise what goes into the net, verify that it uses it.
 """
 
 from __future__ import annotations

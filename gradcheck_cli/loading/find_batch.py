@@ -86,7 +86,7 @@ def _plain(context: Context, name: str) -> bool:
 
 
 def _is_dealt_out(context: Context) -> bool:
-    """The first of these variables with the target that stands beside it; a structure holds its own target."""
+    """Whether the input variables are a whole set that a DataLoader of the file deals out, in batches of the real size."""
     held: set[int] = set()
     for value in context.space.values():
         if isinstance(value, DataLoader):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from torch import nn
 
+from gradcheck_cli import phase
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import checkpoint, construct, find_loss, find_model, model_checks, optimizers, transfer
 from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.execution import run_target, seed_everything, user_surroundings
-from gradcheck_cli.loading.frames import is_user_file, shown_path
+from gradcheck_cli.loading.frames import defined_at
 from gradcheck_cli.loading.lightning_step import has_training_step
 from gradcheck_cli.loading.pairing import gather
 from gradcheck_cli.loading.sites import SiteRecorder
@@ -47,6 +48,7 @@ def _complete(context: Context, model: nn.Module, sites: dict[str, SourceSite]) 
         checkpoint.load_weights(model, context.base / settings.weights, context)
     model_checks.check_model(model, context)
     transfer.move_model(model, settings)
+    phase.enter("preparing batch and loss")
     losses = _losses(context, model)
     batches, objectives = gather(context, model, losses)
     optimizer = optimizers.find_optimizer(context, model)
@@ -108,9 +110,8 @@ def _model(context: Context) -> nn.Module:
 
 def _class_line(model: nn.Module, base: Path) -> SourceSite | None:
     """The line of the model's class, for a model that gradcheck itself built."""
-    try:
-        file = inspect.getsourcefile(type(model))
-        line = inspect.getsourcelines(type(model))[1]
-    except (OSError, TypeError):
+    place = defined_at(type(model), base)
+    if place is None:
         return None
-    return SourceSite(file=shown_path(file, base), line=line, exact=False) if file is not None and is_user_file(file) else None
+    file, _, line = place.rpartition(":")
+    return SourceSite(file=file, line=int(line), exact=False)

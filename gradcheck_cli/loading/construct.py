@@ -15,6 +15,7 @@ from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import import_errors
 from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.find_model import sole_module
+from gradcheck_cli.loading.frames import defined_at
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -36,8 +37,8 @@ def construct(name: str, found: Any, context: Context) -> nn.Module:
     except (KeyboardInterrupt, GradcheckError):
         raise
     except BaseException as exc:
-        error = import_errors.translate_building(exc, f"`{name}({', '.join(f'{k}=...' for k in arguments)})` raised")
-        raise import_errors.located(error, exc, context.base) from exc
+        call = f"`{name}({', '.join(f'{k}=...' for k in arguments)})`"
+        raise import_errors.translate_import(exc, context.target, context.base, f"{call} raised") from exc
     model = sole_module(built)
     if isinstance(model, nn.Module):
         return model
@@ -49,6 +50,7 @@ def construct(name: str, found: Any, context: Context) -> nn.Module:
         f"`{name}()` returned {kind}, not a model",
         "a factory has to return one nn.Module",
         f"return the model from `{name}`, or name another: gradcheck scan {context.label}:NAME",
+        where=defined_at(found, context.base),
     )
 
 
@@ -77,6 +79,7 @@ def _arguments(name: str, build: Callable[..., Any], context: Context) -> dict[s
             f"`{name}` needs {_counted(missing)}: {', '.join(missing)}",
             "they have no default and the file holds no variable of that name",
             f"give them: {flags}; or add a function `build_model()` that returns `{name}(...)`",
+            where=defined_at(build, context.base),
         )
     return chosen
 

@@ -23,6 +23,7 @@ class Context:
     module: str = ""  # its __name__
     source: str = ""
     assumptions: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -34,6 +35,11 @@ class Context:
         """Keep one guess for the report, once."""
         if sentence not in self.assumptions:
             self.assumptions.append(sentence)
+
+    def leave_out(self, sentence: str) -> None:
+        """Keep a source of data that could not be used, for the report and for the error if no other is found."""
+        self.left_out.append(sentence)
+        self.assume(sentence)
 
     def defines(self, kind: object) -> bool:
         """Whether a class or function was written in the user's file and not imported into it."""

@@ -22,6 +22,7 @@ from types import FrameType, ModuleType
 import numpy as np
 import torch
 
+from gradcheck_cli import phase
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import import_errors
 from gradcheck_cli.loading.frames import is_user_file, shown_path
@@ -85,6 +86,7 @@ def _search_first(root: Path, base: Path) -> None:
 
 def run_target(target: Target, settings: Settings, base: Path) -> ModuleType:
     """Execute the target's module; raises E104 to E112, E118 and E126 for what can go wrong in it."""
+    phase.enter(f"importing {target.text}")
     try:
         with _time_limit(settings.timeout * _IMPORT_SHARE, base):
             return _run_file(target.path) if target.path is not None else importlib.import_module(target.module)

@@ -9,7 +9,7 @@ from gradcheck_cli.loading import environment_errors, explain_data, explain_loss
 from gradcheck_cli.loading.base import Batch, Subject
 from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.import_errors import located
-from gradcheck_cli.loading.scene import Scene
+from gradcheck_cli.loading.scene import Scene, innermost_module
 
 
 def translate(
@@ -17,11 +17,12 @@ def translate(
 ) -> GradcheckError:
     """Find the error id for what a run of the model raised.
 
-    `phase` is "forward" or "backward"; `layer` names the innermost module whose forward had not returned, None when all had:
-    then the loss raised it.
+    `phase` is "forward" or "backward"; `layer` names the innermost module whose forward had not returned. Without it the
+    traceback tells; where no module of the model is in it, the loss raised it.
     """
     if isinstance(error, GradcheckError):
         return error
+    layer = layer if layer is not None else innermost_module(error, subject.model)
     scene = Scene(subject=subject, batch=batch or subject.batches[0], phase=phase, layer=layer)
     told = (
         environment_errors.translate(error)

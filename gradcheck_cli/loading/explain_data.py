@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.loading.model_checks import entry_of
 from gradcheck_cli.loading.scene import Scene
 from gradcheck_cli.loading.signatures import signature_of
 
 _Maker = Callable[["re.Match[str]", Scene], GradcheckError | None]
-_DTYPES = {
+DTYPES = {
     "Long": "int64",
     "Int": "int32",
     "Float": "float32",
@@ -82,7 +83,8 @@ def _features_reversed(match: re.Match[str], scene: Scene) -> GradcheckError:
 
 
 def _shape(match: re.Match[str], scene: Scene) -> GradcheckError:
-    return _size(f"shape [{match[1]}]", f"[{match[2]}]", "", scene)
+    got = match[2].split(", ")[-len(match[1].split(", ")) :]
+    return _size(f"[{match[1]}]", f"[{', '.join(got)}]", "features", scene)
 
 
 def _rank(match: re.Match[str], scene: Scene) -> GradcheckError:
@@ -104,7 +106,7 @@ def _too_small(match: re.Match[str], scene: Scene) -> GradcheckError:
 
 
 def _feature_dtype(got: str, expected: str, scene: Scene) -> GradcheckError:
-    got, expected = _DTYPES.get(got, got), _DTYPES.get(expected, expected)
+    got, expected = DTYPES.get(got, got), DTYPES.get(expected, expected)
     if "int" in got or got == "bool":
         advice = f"convert it: x.float(){'' if expected == 'float32' else f'.to(torch.{expected})'}"
     else:
@@ -131,7 +133,7 @@ def _norm_dtype(_match: re.Match[str], scene: Scene) -> GradcheckError | None:
 
 
 def _embedding_dtype(match: re.Match[str], scene: Scene) -> GradcheckError:
-    got = _DTYPES.get(match[1], match[1])
+    got = DTYPES.get(match[1], match[1])
     return GradcheckError(
         "E341",
         f"{_layer(scene)} looks up indices and got {got}",
@@ -168,7 +170,7 @@ def _arguments(match: re.Match[str], scene: Scene) -> GradcheckError | None:
     model = scene.subject.model
     if match[1].rpartition(".")[2] != type(model).__name__:
         return None  # a call inside the network: not the batch's fault
-    signature = signature_of(model.forward)
+    signature = signature_of(entry_of(model))
     given = [*(f"input {i}" for i in range(len(scene.batch.args))), *scene.batch.kwargs]
     takes = ", ".join([*signature.positional, *(f"*, {n}" for n in signature.keyword_only)])
     if "keyword-only" in match[2]:
@@ -181,7 +183,7 @@ def _arguments(match: re.Match[str], scene: Scene) -> GradcheckError | None:
         )
     return GradcheckError(
         "E343",
-        f"forward({takes}) does not fit the batch: it {match[2]}",
+        f"forward({takes}) does not fit the batch: {match[2]}",
         f"the batch gives {', '.join(given) or 'nothing'}",
         "make the batch a dictionary with forward's parameter names as keys, or a tuple in their order",
     )
@@ -196,14 +198,14 @@ def _single_sample(match: re.Match[str], scene: Scene) -> GradcheckError:
     )
 
 
-def _device(_match: re.Match[str], scene: Scene) -> GradcheckError:
+def _device(match: re.Match[str], scene: Scene) -> GradcheckError:
     devices = sorted(
         {str(p.device) for p in scene.subject.model.parameters()} | {str(t.device) for t in scene.tensors().values()}
     )
     return GradcheckError(
         "E348",
         f"{_layer(scene)} met tensors on different devices",
-        f"model and batch are on {', '.join(devices)}",
+        f"model and batch are on {', '.join(devices)}; torch says: {' '.join(match.string.split())[:160]}",
         "register constants as buffers, or make new tensors with device=x.device; --device moves model and batch",
     )
 

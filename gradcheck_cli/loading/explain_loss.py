@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.loading.explain_data import DTYPES
 from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.scene import Scene
 
@@ -57,14 +58,17 @@ def _class_range(match: re.Match[str], scene: Scene) -> GradcheckError:
 
 def _class_dtype(match: re.Match[str], scene: Scene) -> GradcheckError:
     return GradcheckError(
-        "E457", f"class targets have to be int64 and are {match[1].lower()}", _target(scene), "convert them: y.long()"
+        "E457",
+        f"class targets have to be int64 and are {DTYPES.get(match[1], match[1])}",
+        _target(scene),
+        "convert them: y.long()",
     )
 
 
 def _one_hot(match: re.Match[str], scene: Scene) -> GradcheckError:
     return GradcheckError(
         "E457",
-        f"class probabilities have to be floating-point and are {match[1].lower()}",
+        f"class probabilities have to be floating-point and are {DTYPES.get(match[1], match[1])}",
         _target(scene),
         "convert them: y.float(), or give class indices: y.argmax(1)",
     )

@@ -57,7 +57,7 @@ def _looked_up(context: Context, attribute: str) -> Any:
             else:
                 value = value[int(index)] if index else value[key]
         except (KeyError, AttributeError, IndexError, TypeError):
-            raise _missing(context, value, walked, name or index or key) from None
+            raise _missing(context, value, walked, name, f"[{index or repr(key)}]") from None
         walked += f".{name}" if name and walked else name or f"[{index or repr(key)}]"
     value = sole_module(value)
     if isinstance(value, nn.Module) or is_module_class(value) or _is_factory(value):
@@ -70,15 +70,16 @@ def _looked_up(context: Context, attribute: str) -> Any:
     )
 
 
-def _missing(context: Context, holder: Any, walked: str, name: str) -> GradcheckError:
+def _missing(context: Context, holder: Any, walked: str, name: str, item: str) -> GradcheckError:
     known = list(holder) if isinstance(holder, Mapping) else [n for n in dir(holder) if not n.startswith("_")]
-    close = difflib.get_close_matches(name, [str(n) for n in known], n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, [str(n) for n in known], n=3, cutoff=0.5) if name else []
+    dot = "." if walked and name else ""
     models = [f"`{n}`" for n in _named_models(context)]
     return GradcheckError(
         "E113",
-        f"`{context.label}` has no `{walked + '.' if walked else ''}{name}`",
+        f"`{context.label}` has no `{walked}{dot}{name or item}`",
         f"models, classes and factories in it: {', '.join(models)}" if models else "it holds no model, class or factory",
-        f"did you mean {context.label}:{walked + '.' if walked else ''}{close[0]}?" if close else _suggestion(context),
+        f"did you mean {context.label}:{walked}{dot}{close[0]}?" if close else _suggestion(context),
     )
 
 

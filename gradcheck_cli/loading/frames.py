@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sysconfig
 import traceback
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 _OURS = str(Path(__file__).resolve().parent.parent) + os.sep
 _LIBRARIES = tuple(
@@ -62,6 +64,15 @@ def trace(exc: BaseException, base: Path) -> str:
         lines.append(f"  {shown_path(summary.filename, base)}:{line} in {summary.name}")
         lines.append(f"    {summary.line}")
     return "\n".join(lines) + "\n" + "".join(traceback.format_exception_only(exc)).rstrip()
+
+
+def defined_at(thing: Any, base: Path) -> str | None:
+    """`file:line` of a class or function of the user's."""
+    try:
+        file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError):
+        return None
+    return f"{shown_path(file, base)}:{line}" if file is not None and is_user_file(file) else None
 
 
 def one_line(exc: BaseException, limit: int = 300) -> str:

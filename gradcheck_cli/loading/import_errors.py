@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib.machinery
-import sys
 import tokenize
+import traceback
 from pathlib import Path
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading import environment_errors
-from gradcheck_cli.loading.frames import is_user_file, one_line, shown_path, trace, user_frames, where
+from gradcheck_cli.loading import environment_errors, missing_modules
+from gradcheck_cli.loading.frames import one_line, shown_path, trace, where
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
 
 _GUARD = "put the part that runs under `if __name__ == '__main__':`"
-_DISTRIBUTIONS = {
-    "cv2": "opencv-python",
-    "PIL": "pillow",
-    "sklearn": "scikit-learn",
-    "skimage": "scikit-image",
-    "yaml": "pyyaml",
-    "torch_geometric": "torch-geometric",
-    "pytorch_lightning": "pytorch-lightning",
-    "dotenv": "python-dotenv",
-}
 
 
 def read_source(path: Path) -> bytes:
@@ -70,8 +58,8 @@ def too_long(target: Target, settings: Settings, line: str) -> GradcheckError:
     )
 
 
-def translate_import(exc: BaseException, target: Target, base: Path) -> GradcheckError:
-    """Find the error id for an exception that the user's file raised at import."""
+def translate_import(exc: BaseException, target: Target, base: Path, what: str = "") -> GradcheckError:
+    """Find the error id for an exception that the user's file raised at import, or `what` raised afterwards."""
     if isinstance(exc, SyntaxError):
         error = _syntax(exc, base)
     elif isinstance(exc, SystemExit):
@@ -83,10 +71,10 @@ def translate_import(exc: BaseException, target: Target, base: Path) -> Gradchec
             "warnings are turned into errors here",
             "run without -W error (or PYTHONWARNINGS=error)",
         )
-    elif (shadow := _shadowing(exc, target)) is not None:
+    elif (shadow := missing_modules.shadowing(exc, target)) is not None:
         error = shadow
     elif isinstance(exc, ImportError):
-        error = _import_error(exc, target, base)
+        error = missing_modules.translate(exc, target, base)
     elif isinstance(exc, EOFError):
         error = GradcheckError(
             "E110", "the file asks for input at import", "a scan has nobody to type it: stdin is empty", _GUARD
@@ -94,7 +82,7 @@ def translate_import(exc: BaseException, target: Target, base: Path) -> Gradchec
     elif isinstance(exc, OSError) and exc.filename is not None:
         error = _file_error(exc)
     else:
-        error = translate_building(exc, f"`{target.text}` raised at import")
+        error = translate_building(exc, what or f"`{target.text}` raised at import")
     return located(error, exc, base)
 
 
@@ -120,7 +108,7 @@ def translate_building(exc: BaseException, what: str) -> GradcheckError:
             "call super().__init__() first in __init__",
         )
     return environment_errors.translate(exc) or GradcheckError(
-        "E118", what, one_line(exc), "run `python` on the file to see the same error, or --traceback"
+        "E118", what, one_line(exc), "correct the file; --traceback shows your frames"
     )
 
 
@@ -141,16 +129,17 @@ def _syntax(exc: SyntaxError, base: Path) -> GradcheckError:
 
 
 def _system_exit(exc: SystemExit, target: Target) -> GradcheckError:
-    frames = user_frames(exc.__traceback__)
-    parser = any(
-        "argparse" in (f.f_code.co_names + f.f_code.co_varnames) or "parse_args" in f.f_code.co_names for f, _ in frames
-    )
-    what = "the file parses command-line arguments at import" if parser else f"the file exits at import (exit code {exc.code})"
+    """E108; a parser of the standard library or of click, absl, tyro ... is told by its file, or by exit code 2."""
+    files = {Path(frame.f_code.co_filename).stem for frame, _ in traceback.walk_tb(exc.__traceback__)}
+    if exc.code == 2 or files & {"argparse", "optparse"}:
+        return GradcheckError(
+            "E108",
+            "the file parses command-line arguments at import",
+            "its own arguments were not given",
+            f"{_GUARD}, or pass its arguments: gradcheck scan {target.text} -- ARGS",
+        )
     return GradcheckError(
-        "E108",
-        what,
-        "its own command line was not given" if parser else "a scan needs it to run to its end",
-        f"{_GUARD}, or pass its arguments: gradcheck scan {target.text} -- ARGS",
+        "E108", f"the file exits at import (exit code {exc.code})", "a scan needs it to run to its end", _GUARD
     )
 
 
@@ -161,105 +150,3 @@ def _file_error(exc: OSError) -> GradcheckError:
         f"{exc.strerror}; the working directory is `{Path.cwd().as_posix()}`",
         "run from the directory that path is relative to, or name it with --cwd",
     )
-
-
-def _import_error(exc: ImportError, target: Target, base: Path) -> GradcheckError:
-    text = str(exc)
-    if "relative import" in text or "no known parent package" in text:
-        return _relative_import(target)
-    if not isinstance(exc, ModuleNotFoundError) or not exc.name:
-        return GradcheckError(
-            "E106",
-            f"an import failed: {one_line(exc)}",
-            f"packages come from {sys.prefix}",
-            "check the installed version of that package",
-        )
-    top = exc.name.partition(".")[0]
-    if target.kind == "module" and (exc.name == target.module or target.module.startswith(exc.name + ".")):
-        return _no_such_module(exc.name, target, base)
-    nearby = _found_above(top, target, base)
-    if nearby is not None:
-        return GradcheckError(
-            "E106",
-            f"`{exc.name}` cannot be imported",
-            f"`{top}` lies in `{nearby}`, which is not on Python's path",
-            f"run with PYTHONPATH={nearby}",
-        )
-    return GradcheckError(
-        "E106",
-        f"`{exc.name}` is not installed",
-        f"gradcheck runs in the environment {sys.prefix}",
-        f"install it there: {sys.executable} -m pip install {_DISTRIBUTIONS.get(top, top)}",
-    )
-
-
-def _no_such_module(name: str, target: Target, base: Path) -> GradcheckError:
-    places = sorted(
-        {p.stem if p.suffix == ".py" else p.name for p in base.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
-    )
-    close = difflib.get_close_matches(name, places, n=3, cutoff=0.5)
-    rest = ":" + target.attribute if target.attribute else ""
-    return GradcheckError(
-        "E101",
-        f"no such target: `{target.text}`",
-        f"there is no file of that name and no importable module `{name}`",
-        f"did you mean {close[0]}{rest}?" if close else "give a path such as model.py, or package.module:name",
-    )
-
-
-def _relative_import(target: Target) -> GradcheckError:
-    path = (target.path or Path(target.module)).resolve()
-    parts, folder = [path.stem], path.parent
-    while (folder / "__init__.py").is_file():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    if len(parts) == 1:  # a package without __init__.py
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    dotted = ".".join(parts) + (":" + target.attribute if target.attribute else "")
-    return GradcheckError(
-        "E107",
-        "the file uses relative imports, so it only works as part of its package",
-        "run by its path it has no package",
-        f"run from the directory `{folder.name}`: gradcheck scan {dotted}",
-    )
-
-
-def _found_above(name: str, target: Target, base: Path) -> str | None:
-    """A directory above the target that holds a module or package of this name."""
-    if target.path is None:
-        return None
-    folder = target.path.resolve().parent
-    for _ in range(4):
-        folder = folder.parent
-        if (folder / name).is_dir() or (folder / f"{name}.py").is_file():
-            return shown_path(str(folder), base)
-    return None
-
-
-def _shadowing(exc: BaseException, target: Target) -> GradcheckError | None:
-    """E112: a neighbour of the file has the name of a module that another package needed."""
-    if target.path is None or not isinstance(exc, (ImportError, AttributeError, TypeError)):
-        return None
-    folder = target.path.resolve().parent
-    outside = [p for p in sys.path if p and Path(p).resolve() != folder]
-    seen = {Path(f.f_code.co_filename).resolve() for f, _ in user_frames(exc.__traceback__)}
-    for neighbour in sorted(folder.glob("*.py")):
-        name = neighbour.stem
-        loaded = getattr(sys.modules.get(name), "__file__", None)
-        involved = neighbour.resolve() in seen or (loaded is not None and Path(loaded).resolve() == neighbour.resolve())
-        if (
-            neighbour.resolve() == target.path.resolve()
-            or not involved
-            or f"'{name}" not in str(exc) + f"'{getattr(exc, 'name', '')}'"
-        ):
-            continue
-        spec = importlib.machinery.PathFinder.find_spec(name, outside)
-        if name in sys.stdlib_module_names or (spec is not None and spec.origin is not None and not is_user_file(spec.origin)):
-            return GradcheckError(
-                "E112",
-                f"`{neighbour.name}` beside the file hides the module `{name}` that an import needs",
-                one_line(exc),
-                f"rename {neighbour.name}",
-            )
-    return None

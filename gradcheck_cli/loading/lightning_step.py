@@ -23,7 +23,8 @@ from gradcheck_cli.loading.base import Batch, Objective, Outcome
 from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.import_errors import located
-from gradcheck_cli.loading.loss_call import check_loss, raw_of
+from gradcheck_cli.loading.loss_call import raw_of
+from gradcheck_cli.loading.loss_check import check_loss
 from gradcheck_cli.loading.rehearsal import rehearsal
 
 
@@ -70,7 +71,7 @@ def find_objective(context: Context, model: nn.Module, batch: Batch) -> Objectiv
 
 def _objective(run: Any, origin: str) -> Objective:
     def compute(model: nn.Module, batch: Batch) -> Outcome:
-        return Outcome(loss=check_loss(run(model, batch), "training_step", None), output=None, target=batch.target)
+        return Outcome(loss=check_loss(run(model, batch), "training_step"), output=None, target=batch.target)
 
     return Objective(name="training_step", kind="model", origin=origin, compute=compute)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading.base import Batch
 from gradcheck_cli.loading.signatures import (
     BATCH_NAMES,
@@ -140,16 +139,6 @@ def _named_parts(batch: Batch) -> dict[str, Any]:
     return {**batch.kwargs, **(raw if isinstance(raw, Mapping) else {})}
 
 
-def scalar_of(value: Any) -> Any:
-    """The loss in what a loss function or training step returned: itself, the entry `loss`, or the one scalar of a tuple."""
-    if isinstance(value, Mapping) and "loss" in value:
-        return value["loss"]
-    if isinstance(value, (tuple, list)):
-        scalars = [v for v in value if isinstance(v, Tensor) and v.numel() == 1 and v.is_floating_point()]
-        return scalars[0] if scalars else value[0] if value else value
-    return value
-
-
 @contextlib.contextmanager
 def standing_in(function: Callable[..., Any], original: nn.Module, model: nn.Module) -> Iterator[None]:
     """Let a function that reads the model from its globals or closure meet `model` instead of the original.
@@ -178,40 +167,3 @@ def _holds(cell: Any, original: nn.Module) -> bool:
         return cell.cell_contents is original
     except ValueError:  # an empty cell
         return False
-
-
-def check_loss(value: Any, name: str, reduce: str | None) -> Tensor:
-    """A real scalar that backward can start from; raises E451 to E454."""
-    loss = scalar_of(value)
-    if loss is None:
-        raise GradcheckError(
-            "E454",
-            f"`{name}` gave no loss: it is None",
-            "Hugging Face models compute a loss only when labels are given",
-            "put `labels` into the batch, or return the loss",
-        )
-    if not isinstance(loss, Tensor):
-        raise GradcheckError(
-            "E453",
-            f"`{name}` gave a {type(loss).__name__}, not a tensor",
-            "a number has no gradient (`.item()` drops it)",
-            "return the loss tensor itself",
-        )
-    if loss.numel() != 1:
-        if reduce is None:
-            raise GradcheckError(
-                "E451",
-                f"the loss `{name}` is not one number but of shape {list(loss.shape)}",
-                "backward needs a scalar",
-                "use --reduce mean (or sum), or reduce it in the loss function",
-            )
-        loss = loss.mean() if reduce == "mean" else loss.sum()
-    if not loss.is_floating_point():
-        kind = str(loss.dtype).removeprefix("torch.")
-        raise GradcheckError(
-            "E452",
-            f"the loss `{name}` is of dtype {kind}",
-            "a gradient is defined for a real floating-point loss only",
-            "take its absolute value or real part" if loss.is_complex() else "compute it from floating-point values",
-        )
-    return loss.reshape(())

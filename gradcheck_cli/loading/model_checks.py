@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading.context import Context
+from gradcheck_cli.loading.frames import defined_at
 
 _SHOWN = 5
 
@@ -47,18 +50,25 @@ def check_model(model: nn.Module, context: Context) -> None:
         raise _all_frozen(parameters)
 
 
-def check_forward(model: nn.Module) -> None:
+def entry_of(model: nn.Module) -> Callable[..., Any]:
+    """What runs when the model is called: forward, or a `__call__` of its own."""
+    entry: Callable[..., Any] = model.forward if type(model).__call__ is nn.Module.__call__ else model.__call__
+    return entry
+
+
+def check_forward(model: nn.Module, base: Path) -> None:
     """Raise E120 for a model whose forward nobody wrote."""
-    if isinstance(model, torch.jit.ScriptModule):
+    if isinstance(model, torch.jit.ScriptModule) or type(model).__call__ is not nn.Module.__call__:
         return
     if type(model).forward is nn.Module.forward and "forward" not in vars(model):
         kind = type(model).__name__
-        close = [n for n in ("__call__", "foward", "forwad", "Forward", "forward_pass", "call") if n in vars(type(model))]
+        close = [n for n in ("foward", "forwad", "farward", "Forward", "forward_pass", "call") if n in vars(type(model))]
         raise GradcheckError(
             "E120",
             f"`{kind}` has no forward",
             f"it defines `{close[0]}`" if close else "its class does not define one",
             "define `def forward(self, x):` in the class" if not close else f"rename `{close[0]}` to `forward`",
+            where=defined_at(type(model), base),
         )
 
 

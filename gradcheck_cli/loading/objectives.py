@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import standard_losses
 from gradcheck_cli.loading.base import Batch, Objective, Outcome
-from gradcheck_cli.loading.loss_call import LossCall, check_loss, scalar_of, standing_in
+from gradcheck_cli.loading.loss_call import LossCall, standing_in
+from gradcheck_cli.loading.loss_check import check_loss, scalar_of
 from gradcheck_cli.loading.tensor_tree import named_tensors
 
 
@@ -84,7 +85,7 @@ def own_function(
             output = model(*batch.args, **batch.kwargs) if call.needs_output else None
             value = call(model, batch, output)
         shown = output if call.needs_output else (seen[-1] if seen else None)
-        return Outcome(loss=check_loss(value, name, reduce), output=shown, target=batch.target)
+        return Outcome(loss=check_loss(value, name, reduce, function), output=shown, target=batch.target)
 
     return Objective(name=name, kind="other", origin=origin, compute=compute)
 

@@ -40,8 +40,8 @@ def gather(
     """Batches as the model is called with them, and the objectives to measure."""
     step = not losses and lightning_step.has_training_step(model)
     if not step and (not losses or any(found.runs_forward for found in losses)):
-        model_checks.check_forward(model)
-    forward = signature_of(model.forward)
+        model_checks.check_forward(model, context.base)
+    forward = signature_of(model_checks.entry_of(model))
     data = _data(context, model, forward)
     batches = _batches(context, model, forward, data, losses)
     if step:
@@ -76,7 +76,7 @@ def _data(context: Context, model: nn.Module, forward: Signature) -> FoundData:
         return found
     if hugging_face.is_hugging_face(model):
         return hugging_face.synthesise(context, model, forward)
-    model_checks.check_forward(model)
+    model_checks.check_forward(model, context.base)
     return synthesis.synthesise(context, model, forward)
 
 
@@ -112,7 +112,7 @@ def _takes_apart(model: nn.Module, forward: Signature, raw: object) -> bool:
     """Whether forward has one parameter and makes several things of it: then it is given the batch as it is."""
     if len(forward.required) != 1:
         return False
-    return takes_apart(model.forward, forward.required[0], by_name=fit_batch.has_names(raw))
+    return takes_apart(model_checks.entry_of(model), forward.required[0], by_name=fit_batch.has_names(raw))
 
 
 def _as_numbers(batch: Batch) -> Batch:
@@ -124,12 +124,12 @@ def _as_numbers(batch: Batch) -> Batch:
 
 
 def _refuse_empty(batch: Batch, origin: str) -> None:
-    for name, tensor in named_tensors((batch.args, dict(batch.kwargs))):
+    for _, tensor in named_tensors((batch.args, dict(batch.kwargs))):
         if tensor.numel() == 0 and tensor.dim() and tensor.shape[0] == 0:
             raise GradcheckError(
                 "E346",
                 "the batch is empty",
-                f"{origin}: tensor `{name}` has shape {list(tensor.shape)}",
+                f"{origin}: a tensor has shape {list(tensor.shape)}",
                 "give at least one sample",
             )
 

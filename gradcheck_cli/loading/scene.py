@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -9,6 +10,16 @@ from torch import Tensor, nn
 from gradcheck_cli.loading.base import Batch, Subject
 from gradcheck_cli.loading.input_specs import spec_of
 from gradcheck_cli.loading.tensor_tree import named_tensors
+
+
+def innermost_module(error: BaseException, model: nn.Module) -> str | None:
+    """The name of the model's innermost module that the exception passed through, None when it passed through none."""
+    names = {id(module): name for name, module in model.named_modules()}
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_argcount and (name := names.get(id(frame.f_locals.get(frame.f_code.co_varnames[0])))) is not None:
+            found = name
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ def synthesise(context: Context, model: nn.Module, forward: Signature) -> FoundD
                 leading = tuple(names) == forward.positional[: len(names)]
                 raws = [tuple(batch.values()) if leading else batch for batch in made]
                 return FoundData(raws=raws, origin="synthesised", has_target=False, made=True)
-    raise _not_inferred(names, options, search.last_error)
+    raise _not_inferred(context, names, options, search.last_error)
 
 
 class _Search:
@@ -125,7 +125,9 @@ def _say_so(context: Context, made: Mapping[str, Tensor], specs: Mapping[str, Sp
         context.assume(f"no data was found: `{name}` is made up, {what} of shape {list(tensor.shape)}{source}")
 
 
-def _not_inferred(names: list[str], options: list[dict[str, Spec]], last: BaseException | None) -> GradcheckError:
+def _not_inferred(
+    context: Context, names: list[str], options: list[dict[str, Spec]], last: BaseException | None
+) -> GradcheckError:
     tried = sorted({spec.layer for specs in options for spec in specs.values() if spec.layer})
     why = (
         f"shapes made up for {', '.join(f'`{layer}`' for layer in tried)} failed"
@@ -134,6 +136,7 @@ def _not_inferred(names: list[str], options: list[dict[str, Spec]], last: BaseEx
     )
     if last is not None:
         why += f", the last with {one_line(last, 160)}"
+    why = "; ".join([why, *context.left_out])
     flags = (
         " ".join(f"--input {name}=SHAPE" for name in names)
         if len(names) > 1

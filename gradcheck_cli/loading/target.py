@@ -92,12 +92,11 @@ def program_file(path: Path, shown: str = "", *, torchscript: bool = False) -> G
 def _directory(text: str, path: Path, place: str) -> GradcheckError:
     files = sorted(p.name for p in path.glob("*.py"))
     listed = ", ".join(files[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
-    first = (Path(place) / (files[0] if files else "model.py")).as_posix()
     return GradcheckError(
         "E102",
         f"`{text}` is a directory",
         f"it holds {listed}" if files else "it holds no .py file",
-        f"name one file: gradcheck scan {first}",
+        f"name one file: gradcheck scan {(Path(place) / files[0]).as_posix()}" if files else "name a .py file",
     )
 
 
@@ -112,12 +111,13 @@ def missing_file(id: str, place: str, path: Path, purpose: str) -> GradcheckErro
             "check the path; it is relative to the directory gradcheck is run in",
         )
     names = sorted(p.name for p in folder.iterdir() if p.is_file())
-    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or [n for n in names if n.endswith(path.suffix)][:3]
-    where = Path(place).parent.as_posix()
-    listed = ", ".join(f"`{n}`" for n in close)
+    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    alike = close or [n for n in names if path.suffix and n.endswith(path.suffix)]
+    shown = Path(place).parent
+    listed = ", ".join(f"`{n}`" for n in alike[:5])
     return GradcheckError(
         id,
         f"no such {purpose}: `{place}`",
-        f"`{where}` has {listed}" if close else f"`{where}` has no file of a similar name",
-        f"did you mean {(Path(place).parent / close[0]).as_posix()}?" if close else "check the path",
+        f"`{shown.as_posix()}` has {listed}" if alike else f"`{shown.as_posix()}` has no file of that kind",
+        f"did you mean {(shown / close[0]).as_posix()}?" if close else "name a file that is there",
     )

@@ -28,7 +28,9 @@ def device_of(settings: Settings) -> torch.device:
             error.what = f"--device {settings.device} is not here"
             error.do = "use --device cpu, or install a torch build for that device"
             raise error from None
-        raise GradcheckError("E567", f"--device {settings.device} is not usable", one_line(exc), "use --device cpu") from None
+        raise GradcheckError(
+            "E567", f"--device {settings.device} is not usable", one_line(exc, 80), "use --device cpu"
+        ) from None
     return device
 
 

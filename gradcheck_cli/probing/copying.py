@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -70,7 +71,8 @@ def copy_model(model: nn.Module) -> ModelCopy:
     for _ in range(MAX_ATTEMPTS):
         attempt = dict(memo)
         try:
-            twin = copy.deepcopy(model, attempt)
+            with torch.no_grad():  # else the copied parameters of a ScriptModule would hang on the original's
+                twin = copy.deepcopy(model, attempt)
             break
         except Exception:
             culprits = _uncopyable(model, memo)
@@ -82,7 +84,7 @@ def copy_model(model: nn.Module) -> ModelCopy:
                     shared[label] = None
     else:
         raise RuntimeError(f"the model could not be copied in {MAX_ATTEMPTS} attempts")
-    dropped = _carry_over(model, attempt)
+    dropped = _carry_over(model, twin, attempt)
     return ModelCopy(model=twin, original=model, shared=tuple(shared), dropped=dropped)
 
 
@@ -132,13 +134,14 @@ def _stand_in(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) and not value.is_leaf else value
 
 
-def _carry_over(model: nn.Module, memo: dict[int, Any]) -> tuple[str, ...]:
-    """Give copied parameters the attributes and tensor hooks of their originals; return the names of hooks left out."""
-    dropped = []
+def _carry_over(model: nn.Module, copied: nn.Module, memo: dict[int, Any]) -> tuple[str, ...]:
+    """Give copied parameters the flags, attributes and tensor hooks of their originals; name those with hooks left out."""
+    dropped, twins = [], dict(copied.named_parameters())
     for name, parameter in model.named_parameters():
-        twin = memo.get(id(parameter))
+        twin = twins.get(name)
         if twin is None or twin is parameter:
             continue
+        twin.requires_grad_(parameter.requires_grad)
         for key, value in vars(parameter).items():
             if key not in vars(twin):
                 setattr(twin, key, copy.deepcopy(value, memo))

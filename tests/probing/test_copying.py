@@ -114,6 +114,20 @@ def test_tied_weights_and_shared_modules_stay_tied():
     assert twin.tied is twin[0].weight is not model[0].weight
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_scripted_block_is_copied_with_trainable_leaves():
+    model = nn.Sequential(torch.jit.script(small()), nn.Linear(2, 2))
+    model[0][0].bias.requires_grad_(False)
+    before = digest(model)
+    twin = copy_model(model)
+    assert all(p.is_leaf for p in twin.model.parameters())
+    with twin.watch() as talk:
+        train(twin.model)
+    assert not talk
+    assert [n for n, p in twin.model.named_parameters() if p.grad is None] == ["0.0.bias"]
+    assert digest(model) == before
+
+
 def test_tensor_hooks_and_attributes_of_parameters_are_carried_over():
     model = small()
     model[0].weight.register_hook(lambda grad: grad * 0)

@@ -11,7 +11,8 @@ from torch import nn
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading.base import Objective, Subject
 from gradcheck_cli.probing.copying import copy_model
-from gradcheck_cli.probing.probe import Measurer, measure, probe, seed_everything, training_mode
+from gradcheck_cli.probing.probe import measure, probe, training_mode
+from gradcheck_cli.probing.running import Measurer, seed_everything
 from gradcheck_cli.probing.sandbox import untouched
 from gradcheck_cli.records import Confirmation, Profile, TrainedProbe
 from gradcheck_cli.settings import Settings
@@ -25,8 +26,8 @@ LEARNING_RATE = 1e-3  # Adam's default
 def confirm(subject: Subject, objective: Objective, settings: Settings, profile: Profile) -> Profile:
     """Return the profile with what other seeds, batches and a trained copy show; the user's model stays as it is.
 
-    The copy is trained by Adam (lr 1e-3) on the loss divided by its first gradient's norm, so that the loss's scale changes nothing.
-    What could not be looked at again is said in `gaps`.
+    The copy is trained by Adam (lr 1e-3) on the loss divided by its first gradient's norm, so that the loss's scale
+    changes nothing. What could not be looked at again is said in `gaps`.
     """
     gaps: list[str] = []
     repeats: list[Profile] = []
@@ -37,7 +38,9 @@ def confirm(subject: Subject, objective: Objective, settings: Settings, profile:
         with untouched(subject.model):
             trained = _train(subject, objective, settings, profile)
     except (GradcheckError, RuntimeError, ValueError, TypeError) as error:
-        gaps.append(f"the suspects could not be looked at again: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        gaps.append(
+            f"the suspects could not be looked at again: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        )
     confirmation = Confirmation(repeats=tuple(repeats), trained=trained)
     return dataclasses.replace(profile, confirmation=confirmation, gaps=(*profile.gaps, *gaps))
 
@@ -59,7 +62,9 @@ def _train(subject: Subject, objective: Objective, settings: Settings, profile: 
                 break
             if step + 1 in LOOKS:
                 model.zero_grad(set_to_none=True)
-                measurer = Measurer(subject=subject, objective=objective, model=model, batch=subject.batches[0], seed=settings.seed)
+                measurer = Measurer(
+                    subject=subject, objective=objective, model=model, batch=subject.batches[0], seed=settings.seed
+                )
                 looks.append(TrainedProbe(optimizer="Adam", steps=step + 1, losses=tuple(losses), profile=measure(measurer)))
                 model.zero_grad(set_to_none=True)
     if talk.calls:  # a closure led back to the original: these looks are not of the copy
@@ -68,7 +73,13 @@ def _train(subject: Subject, objective: Objective, settings: Settings, profile: 
 
 
 def _step(
-    model: nn.Module, objective: Objective, subject: Subject, optimizer: torch.optim.Optimizer, step: int, seed: int, scale: float
+    model: nn.Module,
+    objective: Objective,
+    subject: Subject,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    seed: int,
+    scale: float,
 ) -> float:
     seed_everything(seed + 1000 + step)
     optimizer.zero_grad(set_to_none=True)

@@ -21,15 +21,23 @@ def input_dependence(
 ) -> float | None:
     """How much the output changes with the input, relative to its size; 0 when it ignores it, None when that cannot be told.
 
-    The variation between the samples of the batch tells for free in nearly all models. Only where it shows nothing is the forward
-    pass run once more with other values in the input tensors, from the same random state.
+    The variation between the samples of the batch tells for free in nearly all models. Only where it shows nothing is
+    the forward pass run once more with other values in the input tensors, from the same random state.
     """
     if output is None:
         return None
-    last = [x.sample_variation for x in layers if x.output is not None and x.output.shape == output.shape and x.sample_variation is not None]
+    last = [
+        x.sample_variation
+        for x in layers
+        if x.output is not None and x.output.shape == output.shape and x.sample_variation is not None
+    ]
     if last and last[-1] > _SAME:
         return last[-1]
-    inputs = [t for t in tensors_in([list(batch.args), dict(batch.kwargs)]) if t.numel() and t.layout is torch.strided and not t.is_nested and 0 not in t.stride()]
+    inputs = [
+        t
+        for t in tensors_in([list(batch.args), dict(batch.kwargs)])
+        if t.numel() and t.layout is torch.strided and not t.is_nested and 0 not in t.stride()
+    ]
     saved = [t.detach().clone() for t in inputs]
     before = main_output_value(run())  # with the graph on: a gradient penalty inside the loss needs it
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradcheck_cli.probing.capture import Call
+from gradcheck_cli.probing.calls import Call
 from gradcheck_cli.probing.kinds import activation_of, role_of
 from gradcheck_cli.probing.statistics import Summary, summarise
 from gradcheck_cli.probing.tensors import tensors_in
@@ -78,17 +78,18 @@ class ForwardObserver:
             kind = activation_of(module)
             if kind is not None and kind not in ("softmax", "log_softmax", "glu"):
                 layer.units = unit_facts(kind, tensor, self.unit_dim(tensor))
-        if isinstance(module, nn.RNNBase) and call.name not in self.inputs and args:
-            self.inputs[call.name] = (module, _first_sequences(module, args, self.sequences))
+        if isinstance(module, nn.RNNBase) and call.name not in self.inputs:
+            sequence = args[0] if args else kwargs["input"]
+            self.inputs[call.name] = (module, _first_sequences(module, sequence, self.sequences))
 
     def unit_dim(self, tensor: Tensor) -> int:
         return 1 if self._channels_first and tensor.ndim > 2 else tensor.ndim - 1
 
 
 def variation_between_samples(tensor: Tensor, batch_size: int) -> float | None:
-    """RMS over the batch of (x - batch mean) / RMS of x for x [N, ...], in [0, 1]; None without a batch dimension or below 2 samples.
+    """RMS over the batch of (x - batch mean) / RMS of x for x [N, ...], in [0, 1].
 
-    0 when all samples give the same output, near 1 when their mean is zero.
+    0 when all samples give the same output, near 1 when their mean is zero; None without a batch dimension of at least 2.
     """
     if batch_size < 2 or tensor.ndim < 2 or tensor.shape[0] != batch_size or not tensor.is_floating_point() or _opaque(tensor):
         return None
@@ -118,9 +119,8 @@ def _facts(module: nn.Module, output: Tensor) -> dict[str, float | str]:
     return facts
 
 
-def _first_sequences(module: nn.RNNBase, args: tuple[Any, ...], count: int) -> Tensor:
+def _first_sequences(module: nn.RNNBase, x: Any, count: int) -> Tensor:
     """A detached copy of the first few (of a packed batch: the longest) sequences of a fused recurrent layer's input."""
-    x = args[0]
     if isinstance(x, nn.utils.rnn.PackedSequence):
         padded, lengths = nn.utils.rnn.pad_packed_sequence(x, batch_first=module.batch_first)
         keep = (lengths == lengths.max()).nonzero().flatten()[:count]

@@ -11,8 +11,9 @@ Node = Any  # torch.autograd.graph.Node; its Python wrappers compare by identity
 class Graph:
     """The nodes reachable from the loss, in topological order (loss first), with predecessors and immediate dominators.
 
-    Every node is kept alive until `release()`, which frees them from the loss side on: torch overflows the C stack when a chain of
-    more than some 40,000 nodes that Python has looked at is freed in another order. Drop the loss and the outputs before that.
+    Every node is kept alive until `release()`, which frees them from the loss side on: torch overflows the C stack when
+    a chain of more than some 40,000 nodes that Python has looked at is freed in another order. Drop the loss and the
+    outputs before that.
     """
 
     def __init__(self, roots: Iterable[Node]) -> None:

@@ -13,8 +13,8 @@ from gradcheck_cli.loading.base import Outcome
 from gradcheck_cli.records import ParameterProfile
 
 _MOST_LAYERS = 24  # forward passes spent at most, one a layer
-# Gradients this far below the largest are rounding noise of float32 in a sum that cancels, as on the query side of attention over
-# one token; likewise a loss that changes by less than _SAME.
+# Gradients this far below the largest are rounding noise of float32 in a sum that cancels, as on the query side of
+# attention over one token; likewise a loss that changes by less than _SAME.
 _NOISE = 1e-8
 _SAME = 1e-6
 
@@ -30,9 +30,10 @@ def with_influence(
 
     `gradients` holds the L2 norm of the gradient at each layer's output.
 
-    All of them are given random values at once; only if that changes the loss, from the same random state, is it done again layer by
-    layer. A parameter that cannot move the loss is idle (an unused head, attention over one token); one that can, but has no gradient,
-    is cut off or starved. `moves_loss` stays None where the loss does not repeat itself or there are too many layers.
+    All of them are given random values at once; only if that changes the loss, from the same random state, is it done
+    again layer by layer. A parameter that cannot move the loss is idle (an unused head, attention over one token); one
+    that can, but has no gradient, is cut off or starved. `moves_loss` stays None where the loss does not repeat itself
+    or there are too many layers.
     """
     floor = _NOISE * max(gradients.values(), default=0.0)
     silent = [
@@ -68,7 +69,8 @@ def with_influence(
         _restore(live, saved)
     twins = {p.name: _twin(p, parameters, live) for p in silent if p.gradient is None and moves.get(p.name)}
     return tuple(
-        dataclasses.replace(p, moves_loss=moves.get(p.name), twin=twins.get(p.name)) if p.name in saved else p for p in parameters
+        dataclasses.replace(p, moves_loss=moves.get(p.name), twin=twins.get(p.name)) if p.name in saved else p
+        for p in parameters
     )
 
 

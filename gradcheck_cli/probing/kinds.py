@@ -62,20 +62,24 @@ _NODE_KINDS = {  # autograd node name without "Backward0" → activation
     "threshold": "threshold",
 }
 _SHAPE_NODES = {
-    "view", "unsafeview", "reshapealias", "t", "transpose", "permute", "expand", "squeeze", "unsqueeze", "select", "slice", "clone",
-    "tocopy", "unbind", "split", "splitwithsizes", "unsafesplit", "chunk", "cat", "stack", "index", "gather", "indexselect", "alias",
-    "narrow", "asstrided", "movedim", "flatten", "unfold", "repeat", "roll", "flip", "constantpadnd", "reflectionpad2d", "detach",
+    "view", "unsafeview", "reshapealias", "t", "transpose", "permute", "expand", "squeeze", "unsqueeze", "select", "slice",
+    "clone", "tocopy", "unbind", "split", "splitwithsizes", "unsafesplit", "chunk", "cat", "stack", "index", "gather",
+    "indexselect", "alias", "narrow", "asstrided", "movedim", "flatten", "unfold", "repeat", "roll", "flip", "constantpadnd",
+    "reflectionpad2d", "detach",
     "mean", "avgpool2d", "avgpool1d", "avgpool3d", "adaptiveavgpool2d", "mkldnnadaptiveavgpool2d", "maxpool2dwithindices",
     "maxpool3dwithindices", "adaptivemaxpool2d", "upsamplenearest2d", "upsamplebilinear2d", "upsamplenearest1d", "pixelshuffle",
     "nativedropout", "copyslices", "asstridedscatter", "swapaxes", "sum", "maskedfill", "where", "triu", "tril", "amax", "max",
 }  # fmt: skip
 # Moving values about without arithmetic: what a linear layer's input may pass and still be the same input.
 PASS_NODES = {
-    "view", "unsafeview", "reshapealias", "t", "transpose", "permute", "expand", "squeeze", "unsqueeze", "clone", "alias", "tocopy",
+    "view", "unsafeview", "reshapealias", "t", "transpose", "permute", "expand", "squeeze", "unsqueeze", "clone", "alias",
+    "tocopy",
 }  # fmt: skip
+VIEW_NODES = (PASS_NODES - {"clone", "tocopy"}) | {"select", "slice", "narrow", "asstrided", "unbind", "split", "unfold"}
 LOSS_NODES = {
     "nllloss", "nllloss2d", "nlllossnd", "logsoftmax", "mseloss", "smoothl1loss", "huberloss", "l1loss", "binarycrossentropy",
-    "binarycrossentropywithlogits", "ctcloss", "kldiv", "softmarginloss", "crossentropyloss", "poissonnllloss", "cosineembeddingloss",
+    "binarycrossentropywithlogits", "ctcloss", "kldiv", "softmarginloss", "crossentropyloss", "poissonnllloss",
+    "cosineembeddingloss",
 }  # fmt: skip
 
 _LINEAR = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.LazyLinear)
@@ -92,9 +96,10 @@ _SHAPE = (
     nn.modules.padding._ConstantPadNd, nn.modules.padding._ReflectionPadNd, nn.modules.padding._ReplicationPadNd,
 )  # fmt: skip
 _ACTIVATION_KINDS: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.RReLU: "rrelu", nn.PReLU: "prelu", nn.ELU: "elu", nn.SELU: "selu", nn.CELU: "celu",
-    nn.GELU: "gelu", nn.SiLU: "silu", nn.Mish: "mish", nn.Softplus: "softplus", nn.Sigmoid: "sigmoid", nn.Hardsigmoid: "hardsigmoid",
-    nn.LogSigmoid: "log_sigmoid", nn.Tanh: "tanh", nn.Hardtanh: "hardtanh", nn.ReLU6: "relu6", nn.Hardswish: "hardswish",
+    nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.RReLU: "rrelu", nn.PReLU: "prelu", nn.ELU: "elu", nn.SELU: "selu",
+    nn.CELU: "celu", nn.GELU: "gelu", nn.SiLU: "silu", nn.Mish: "mish", nn.Softplus: "softplus", nn.Sigmoid: "sigmoid",
+    nn.Hardsigmoid: "hardsigmoid", nn.LogSigmoid: "log_sigmoid", nn.Tanh: "tanh", nn.Hardtanh: "hardtanh",
+    nn.ReLU6: "relu6", nn.Hardswish: "hardswish",
     nn.Softsign: "softsign", nn.Softmax: "softmax", nn.Softmax2d: "softmax", nn.LogSoftmax: "log_softmax", nn.GLU: "glu",
     nn.Threshold: "threshold",
 }  # fmt: skip

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from gradcheck_cli.probing.capture import Call, Capture
+from gradcheck_cli.probing.calls import Call
+from gradcheck_cli.probing.capture import Capture
 from gradcheck_cli.probing.forward import ForwardObserver, LayerForward
 from gradcheck_cli.probing.graph import Graph, Node
-from gradcheck_cli.probing.kinds import node_name, role_of
+from gradcheck_cli.probing.kinds import VIEW_NODES, node_name, role_of
 from gradcheck_cli.probing.spine import Operation, SpinePlan
 from gradcheck_cli.probing.statistics import Summary, summarise
 from gradcheck_cli.probing.units import unit_facts
-from gradcheck_cli.records import LayerProfile, SourceSite, State
+from gradcheck_cli.records import LayerProfile, ParameterProfile, SourceSite, State
 
 _NEEDS_INPUT = {"hardsigmoid", "erf"}  # the derivative cannot be read off the output alone
 
@@ -39,7 +41,9 @@ def functional_facts(plan: SpinePlan, graph: Graph) -> dict[Node, LayerForward]:
             forward.output = summarise(result, histogram=False)
             forward.units = unit_facts(operation.kind, result, _unit_dim(node, graph, result), before=before)
         elif isinstance(before, Tensor) and operation.kind in _NEEDS_INPUT | {"hardtanh", "relu6"}:
-            low, high = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0), "hardsigmoid": (-3.0, 3.0)}.get(operation.kind, (-10.0, 10.0))
+            low, high = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0), "hardsigmoid": (-3.0, 3.0)}.get(
+                operation.kind, (-10.0, 10.0)
+            )
             clipped = before.clamp(low, high)
             forward.units = unit_facts(operation.kind, clipped, _unit_dim(node, graph, before), before=before)
         facts[node] = forward
@@ -80,7 +84,9 @@ def build_layers(
     for name, calls in by_name.items():
         first = next((c for c in calls if not c.recompute), calls[0])
         counted = [c for c in calls if not c.recompute] or calls
-        rows.append(((first.last or 0, first.order), _module_row(name, first.module, counted, gradients.get(name), observer, sites)))
+        rows.append(
+            ((first.last or 0, first.order), _module_row(name, first.module, counted, gradients.get(name), observer, sites))
+        )
     for node, forward in functional.items():
         operation = plan.operations[node]
         rows.append(((node._sequence_nr(), 0), _operation_row(operation, capture.op_gradients.get(node), forward, sites)))
@@ -186,3 +192,43 @@ def _aliases(model: nn.Module) -> dict[str, tuple[str, ...]]:
         else:
             first[id(module)] = name
     return {name: tuple(names) for name, names in more.items()}
+
+
+def edited_views(capture: Capture, graph: Graph) -> set[str]:
+    """Names of layers that return a view which was then edited in place: autograd replaces the view's node by another."""
+    outside = [tap for tap in capture.taps.values() if tap.node not in graph.position]
+    if not outside:
+        return set()
+    edited = {base for node in graph.order if node_name(node) == "copyslices" for base in graph.successors[node]}
+    names: set[str] = set()
+    for tap in outside:
+        node: Node | None = tap.node
+        while node is not None and node not in edited and node_name(node) in VIEW_NODES:
+            node = node.next_functions[0][0]
+        if node in edited:
+            names.update(call.name for call, _ in tap.calls)
+    return names
+
+
+def without_overwritten(
+    layers: tuple[LayerProfile, ...], parameters: tuple[ParameterProfile, ...], in_graph: set[str], edited: set[str]
+) -> tuple[tuple[LayerProfile, ...], list[str]]:
+    """Tell layers whose output was overwritten in place from unreached ones.
+
+    They are those in `edited`, and those whose parameters get a gradient though their output is not in the graph.
+    """
+    learning = {"", *edited}  # also names of modules that hold, or whose children hold, a parameter with a gradient
+    for p in parameters:
+        if p.gradient is not None:
+            parts = p.layer.split(".")
+            learning.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
+    reached, gaps = [], []
+    for layer in layers:
+        if layer.state == "unreached" and layer.name in learning and layer.name not in in_graph:
+            layer = replace(layer, state="measured")
+            if layer.leaf:
+                gaps.append(
+                    f"the gradient at `{layer.name}` is not observable: its output is edited in place or used as plain data"
+                )
+        reached.append(layer)
+    return tuple(reached), gaps

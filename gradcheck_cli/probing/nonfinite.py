@@ -16,14 +16,31 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gradcheck_cli.loading.base import Outcome
-from gradcheck_cli.probing.capture import Capture, Ownership, graph_of
+from gradcheck_cli.probing.calls import Ownership
+from gradcheck_cli.probing.capture import Capture, graph_of
 from gradcheck_cli.probing.graph import Node
 from gradcheck_cli.probing.kinds import node_name
 from gradcheck_cli.probing.tensors import tensors_in
-from gradcheck_cli.records import NonFinite, SourceSite
+from gradcheck_cli.records import NonFinite, Profile, SourceSite
 
 _LEAD_UP = 5  # layers shown that ran just before
 _OWN = ("/torch/", "/gradcheck_cli/", "<frozen", "<string>")
+
+
+def find_origins(
+    profile: Profile, model: nn.Module, run: Callable[[], Outcome], sites: Mapping[str, SourceSite]
+) -> tuple[NonFinite, ...]:
+    """Look for the origin of non-finite values, only if the profile has any; a second and third run of the user's model."""
+    finite_loss = math.isfinite(profile.objective.value)
+    gradients = [x.gradient for x in profile.layers] + [p.gradient for p in profile.parameters]
+    found = []
+    if not finite_loss or any(x.output is not None and x.output.nonfinite for x in profile.layers):
+        found.append(find_forward_origin(model, run, sites))
+    if finite_loss and any(g is not None and g.nonfinite for g in gradients):
+        for parameter in model.parameters():
+            parameter.grad = None
+        found.append(find_backward_origin(model, run, sites))
+    return tuple(origin for origin in found if origin is not None)
 
 
 def find_forward_origin(model: nn.Module, run: Callable[[], Outcome], sites: Mapping[str, SourceSite]) -> NonFinite | None:
@@ -35,7 +52,12 @@ def find_forward_origin(model: nn.Module, run: Callable[[], Outcome], sites: Map
         return None
     layer, operation, kind, site = found
     return NonFinite(
-        phase="forward", layer=layer, operation=operation, kind=kind, site=site or sites.get(layer), lead_up=tuple(watcher.recent)
+        phase="forward",
+        layer=layer,
+        operation=operation,
+        kind=kind,
+        site=site or sites.get(layer),
+        lead_up=tuple(watcher.recent),
     )
 
 
@@ -66,7 +88,9 @@ class _Watcher(TorchFunctionMode):
             if call is not None and name not in ("get", "set"):
                 self.recent.append((f"{layer}: {name}", max((t.abs().max().item() for t in outputs if t.numel()), default=0.0)))
             return
-        if any(_readable(t) and not _finite(t) for t in tensors_in([args, kwargs])) or not any(True for _ in tensors_in([args, kwargs])):
+        if any(_readable(t) and not _finite(t) for t in tensors_in([args, kwargs])) or not any(
+            True for _ in tensors_in([args, kwargs])
+        ):
             return  # a victim, or a constant such as a mask of -inf
         if name in ("masked_fill", "masked_fill_", "full_like", "where", "triu", "tril", "new_full", "fill"):
             return  # minus infinity put there on purpose
@@ -95,7 +119,9 @@ def find_backward_origin(model: nn.Module, run: Callable[[], Outcome], sites: Ma
                     bad = next(t for t in inputs if t is not None and not _finite(t))
                     found.append((node, "nan" if bool(torch.isnan(bad).any()) else "inf"))
                 elif made:
-                    largest = max((float(t.abs().max()) for t in inputs if t is not None and t.numel() and _readable(t)), default=0.0)
+                    largest = max(
+                        (float(t.abs().max()) for t in inputs if t is not None and t.numel() and _readable(t)), default=0.0
+                    )
                     recent.append((node_name(node), largest))
 
             return after
@@ -115,7 +141,12 @@ def find_backward_origin(model: nn.Module, run: Callable[[], Outcome], sites: Ma
         layer = owner.name if owner else ""
         site = _site_of("".join(node.metadata.get("traceback_", []))) or sites.get(layer)
         result = NonFinite(
-            phase="backward", layer=layer, operation=node_name(node), kind="nan" if kind == "nan" else "inf", site=site, lead_up=tuple(recent)
+            phase="backward",
+            layer=layer,
+            operation=node_name(node),
+            kind="nan" if kind == "nan" else "inf",
+            site=site,
+            lead_up=tuple(recent),
         )
         del outcome
         found.clear()

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from gradcheck_cli.loading.base import Batch, Objective, Outcome
-from gradcheck_cli.probing.capture import Ownership
+from gradcheck_cli.probing.calls import Ownership
 from gradcheck_cli.probing.forward import variation_between_samples
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.kinds import PASS_NODES, activation_node, node_name
@@ -111,7 +111,9 @@ def input_profiles(batch: Batch) -> tuple[InputProfile, ...]:
     """One InputProfile for each tensor of the batch that the model is called with."""
     profiles = []
     for name, tensor in [*named_tensors_in(list(batch.args)), *named_tensors_in(dict(batch.kwargs))]:
-        stats = summarise(tensor.float() if not (tensor.is_floating_point() or tensor.is_complex()) else tensor, mean=True).to_stats()
+        stats = summarise(
+            tensor.float() if not (tensor.is_floating_point() or tensor.is_complex()) else tensor, mean=True
+        ).to_stats()
         ratio, largest = _feature_scale(tensor) if tensor.is_floating_point() else (None, None)
         profiles.append(
             InputProfile(
@@ -128,7 +130,7 @@ def input_profiles(batch: Batch) -> tuple[InputProfile, ...]:
 
 
 def _feature_scale(tensor: Tensor) -> tuple[float | None, int | None]:
-    """RMS of the largest feature over the median feature's, and its index; features are dimension 1 of images, else the last."""
+    """RMS of the largest over that of the median feature, and its index; features are dimension 1 of images, else the last."""
     if tensor.ndim < 2 or tensor.layout is not torch.strided:
         return None, None
     dim = 1 if tensor.ndim >= 4 else tensor.ndim - 1

@@ -30,7 +30,9 @@ def find_linear_pairs(graph: Graph, capture: Capture, on_spine: set[Node]) -> tu
         if earlier is None or earlier[1] is module:
             continue
         first, before = earlier
-        pairs[first, name] = LinearPair(first=first, second=name, widths=(_width(before)[0], _width(before)[1], _width(module)[1]))
+        pairs[first, name] = LinearPair(
+            first=first, second=name, widths=(_width(before)[0], _width(before)[1], _width(module)[1])
+        )
     return tuple(pairs.values())
 
 

@@ -16,13 +16,13 @@ from gradcheck_cli.probing.statistics import Summary, as_dense, summarise
 from gradcheck_cli.records import ParameterProfile, SourceSite, State
 
 ParameterRole = Literal["weight", "bias", "scale", "embedding", "recurrent", "other"]
-# A bias gradient is a sum over samples and positions. Where it is this much smaller than the L2 norm of what is summed, the terms
-# cancel to rounding noise: a bias before BatchNorm, a key bias of attention. float32 keeps about 1e-7.
+# A bias gradient is a sum over samples and positions. Where it is this much smaller than the L2 norm of what is summed,
+# the terms cancel to rounding noise: a bias before BatchNorm, a key bias of attention. float32 keeps about 1e-7.
 _CANCELLED = 3e-6
 
 
 def parameters_in(graph: Graph) -> tuple[set[int], set[int]]:
-    """Ids of the parameters that the loss reaches, and of those that enter a matrix product or convolution, behind nothing but views."""
+    """Ids of the parameters that the loss reaches, and of those that enter a matrix product or convolution (behind views)."""
     reached, multiplied = set(), set()
     for node in graph.order:
         parameter = getattr(node, "variable", None)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
-from gradcheck_cli.probing.capture import Capture, Tap
+from gradcheck_cli.probing.calls import Tap
+from gradcheck_cli.probing.capture import Capture
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.records import SourceSite, TimeProfile
 
@@ -35,7 +36,9 @@ def fused_times(
         steps = x.shape[dim]
         if steps < MIN_STEPS:
             continue
-        directions: tuple[Literal["forward", "backward"], ...] = ("forward", "backward") if module.bidirectional else ("forward",)
+        directions: tuple[Literal["forward", "backward"], ...] = (
+            ("forward", "backward") if module.bidirectional else ("forward",)
+        )
         for direction in directions:
             l2 = _one_direction(module, x.detach(), dim, direction, seed)
             gated = isinstance(module, nn.LSTM | nn.GRU)
@@ -73,10 +76,10 @@ def ends_only(capture: Capture) -> set[str]:
 
 
 def loop_times(capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], seed: int) -> tuple[TimeProfile, ...]:
-    """For each layer that is called one step after another: the gradient of its last call's output with respect to all its calls'.
+    """For each layer called one step after another: the gradient of its last call's output with respect to all calls'.
 
-    To be run before the main backward pass, with the graph kept; `.grad` fields are not touched. Layers whose calls do not depend
-    on each other (the same head applied to every element) are left out.
+    To be run before the main backward pass, with the graph kept; `.grad` fields are not touched. Layers whose calls do
+    not depend on each other (the same head applied to every element) are left out.
     """
     calls: dict[str, list[Tap]] = {}
     for tap in capture.taps.values():
@@ -182,7 +185,7 @@ def _loop(steps: list[list[Tap]], seed: int) -> list[float]:
 
 
 def _decay(l2: list[float]) -> dict[str, Any]:
-    """Steps, fitted decay and horizon of norms from the last step backward; exact zeros at the far end are left out of the fit."""
+    """Steps, fitted decay and horizon of norms from the last step backward; exact zeros are left out of the fit."""
     kept = [i for i, v in enumerate(l2) if v > 0 and math.isfinite(v)]
     top = max(l2[: max(1, len(l2) // 8)])
     horizon = next((i for i, v in enumerate(l2) if v < 0.01 * top), None)

@@ -1,17 +1,19 @@
 """The spine of the backward graph: what every gradient passes on its way to the first layers, and the gain of each part.
 
-Node d dominates layer l if every gradient path from the loss to l passes d. The measured tensors among l's dominators, loss side
-first, are the spine to l; the L2 norms of the gradient at two neighbours give the gain of the segment between them, and log10 gains
-along a spine add up exactly.
+Node d dominates layer l if every gradient path from the loss to l passes d. The measured tensors among l's dominators,
+loss side first, are the spine to l; the L2 norms of the gradient at two neighbours give the gain of the segment between
+them, and log10 gains along a spine add up exactly.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from gradcheck_cli.probing.capture import Call, Capture, Ownership, Tap
+from gradcheck_cli.probing.calls import Call, Ownership, Tap
+from gradcheck_cli.probing.capture import Capture
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.kinds import LOSS_NODES, PASS_NODES, activation_node, node_name, role_of, role_of_node
 from gradcheck_cli.records import Role, Segment, Spine, SpinePoint
@@ -45,8 +47,8 @@ class SpinePlan:
 def plan_spines(graph: Graph, capture: Capture) -> SpinePlan:
     """Choose entries and their dominator chains, and name the operations without a module that must be measured.
 
-    An entry is a layer with parameters (or an input layer) upstream of which no other such layer lies; a layer that is called several
-    times counts once, by its call with the longest chain.
+    An entry is a layer with parameters (or an input layer) upstream of which no other such layer lies; a layer that is
+    called several times counts once, by its call with the longest chain.
     """
     ownership = Ownership(capture.calls)
     taps: dict[Node, Tap] = {}
@@ -148,7 +150,7 @@ def build_spines(plan: SpinePlan, capture: Capture, ownership: Ownership) -> tup
                 log10_gain=math.log10(max(b.l2, _FLOOR)) - math.log10(max(a.l2, _FLOOR)),
                 bypassed=joined[i + 1],
             )
-            for i, (a, b) in enumerate(zip(points, points[1:], strict=False))
+            for i, (a, b) in enumerate(itertools.pairwise(points))
         )
         spines.append(Spine(entry=entry.calls[0][0].name, points=tuple(points), segments=segments))
     return tuple(spines)
@@ -160,7 +162,9 @@ def _point(node: Node, plan: SpinePlan, capture: Capture) -> SpinePoint | None:
         if tap.gradient is None or not math.isfinite(tap.gradient.l2) or tap.gradient.nonfinite:
             return None
         call = tap.calls[0][0]
-        return SpinePoint(layer=call.name, kind=type(call.module).__name__, role=role_of(call.module), call=call.index, l2=tap.gradient.l2)
+        return SpinePoint(
+            layer=call.name, kind=type(call.module).__name__, role=role_of(call.module), call=call.index, l2=tap.gradient.l2
+        )
     operation = plan.operations.get(node)
     summary = capture.op_gradients.get(node)
     if operation is None or summary is None or summary.nonfinite or not math.isfinite(summary.l2):
@@ -176,4 +180,8 @@ def _is_loss_end(node: Node, plan: SpinePlan, capture: Capture, ownership: Owner
     tap = plan.module_taps.get(node)
     summary = tap.gradient if tap is not None else capture.op_gradients.get(node)
     name = node_name(node)
-    return (summary is not None and math.prod(summary.shape) == 1) or name in LOSS_NODES or (tap is None and name in {"sum", "mean"})
+    return (
+        (summary is not None and math.prod(summary.shape) == 1)
+        or name in LOSS_NODES
+        or (tap is None and name in {"sum", "mean"})
+    )

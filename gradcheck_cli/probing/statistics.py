@@ -1,8 +1,8 @@
 """Reduce a tensor to a handful of numbers in about one read, without a copy of it.
 
-The naive way (`norm`, `isnan().sum()`, `quantile`, one `.item()` each) reads a tensor a hundred times and is wrong at the
-extremes: the float32 norm of 1e-24s is 0, the norm of 1e20s is inf. Here each chunk that fits the second-level cache is read by a
-dot product and an `aminmax`; only a chunk outside float32's safe range is done again in float64.
+The naive way (`norm`, `isnan().sum()`, `quantile`, one `.item()` each) reads a tensor a hundred times and is wrong at
+the extremes: the float32 norm of 1e-24s is 0, the norm of 1e20s is inf. Here each chunk that fits the second-level
+cache is read by a dot product and an `aminmax`; only a chunk outside float32's safe range is done again in float64.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Summary:
 
 
 def as_dense(tensor: Tensor) -> Tensor | None:
-    """The values of any kind of tensor as a strided real one; None for kinds that hold no readable numbers (meta, quantised)."""
+    """The values of any kind of tensor as a strided real one; None where there are none to read (meta, quantised)."""
     tensor = tensor.detach()
     if tensor.is_meta or tensor.is_quantized:
         return None
@@ -99,12 +99,12 @@ def as_dense(tensor: Tensor) -> Tensor | None:
         tensor = tensor.full_tensor()
     if tensor.layout is torch.sparse_coo:
         tensor = tensor.coalesce().values()
+    elif tensor.is_mkldnn:
+        tensor = tensor.to_dense()
     elif tensor.layout is not torch.strided:
-        tensor = tensor.values() if hasattr(tensor, "values") else tensor.to_dense()
+        tensor = tensor.values()
     elif tensor.is_nested:
         tensor = torch.cat([t.reshape(-1) for t in tensor.unbind()])
-    if tensor.is_mkldnn:
-        tensor = tensor.to_dense()
     return tensor.abs() if tensor.is_complex() else tensor
 
 
@@ -113,7 +113,7 @@ def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exa
 
     `exact` makes the histogram from every element instead of at most `SAMPLE`. Zeros are counted where the histogram looked.
     """
-    out = Summary(shape=tuple(tensor.shape), dtype=_dtype_name(tensor.dtype))
+    out = Summary(shape=_shape(tensor), dtype=_dtype_name(tensor.dtype))
     plain = tensor.layout is torch.strided and tensor.dtype in _PLAIN and not tensor.is_nested and not tensor.is_meta
     dense = tensor.detach() if plain and not hasattr(tensor, "full_tensor") else as_dense(tensor)
     if dense is None or dense.numel() == 0:
@@ -121,7 +121,7 @@ def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exa
     flat = dense.reshape(-1)
     size = out.numel = flat.numel()
     whole = exact or size <= SAMPLE
-    for part in (flat,) if size <= CHUNK else flat.split(CHUNK):
+    for part in (flat,) if size <= CHUNK else torch.split(flat, CHUNK):
         part = _widen(part)
         _reduce(part, out, mean)
         if histogram and whole:
@@ -132,13 +132,21 @@ def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exa
     return out
 
 
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    """The shape; -1 for the dimensions of a nested tensor that differ from row to row, or may."""
+    if not tensor.is_nested:
+        return tuple(tensor.shape)
+    return (tensor.size(0), *(-1 for _ in range(tensor.ndim - 1)))
+
+
 @functools.cache
 def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
 def _widen(part: Tensor) -> Tensor:
-    return part if part.dtype is torch.float32 or part.dtype is torch.float64 else part.to(torch.float32)
+    """As float32 or float64, and contiguous: the dot product of an expanded scalar is summed up one by one and off by 1e-3."""
+    return (part if part.dtype is torch.float32 or part.dtype is torch.float64 else part.to(torch.float32)).contiguous()
 
 
 def _reduce(part: Tensor, out: Summary, mean: bool) -> None:
@@ -176,7 +184,7 @@ def _count_exponents(part: Tensor, out: Summary) -> None:
     if part.dtype is torch.float32:
         bits, width, bias = _exponents32(part), 256, 127
     else:
-        bits, width, bias = (part.contiguous().view(torch.int64) >> 52) & 0x7FF, 2048, 1023
+        bits, width, bias = (part.view(torch.int64) >> 52) & 0x7FF, 2048, 1023
     counts = torch.bincount(bits, minlength=width).cpu().numpy()
     if out.exponents is None:
         out.exponents = np.zeros(2048, dtype=np.int64)
@@ -184,8 +192,12 @@ def _count_exponents(part: Tensor, out: Summary) -> None:
     table[:-1] += counts[:-1]  # the last exponent is NaN and Inf
     if counts[0]:  # zeros and subnormals share the lowest exponent
         zeros = part.numel() - int(torch.count_nonzero(part).item())
-        table[0] -= zeros
         out.zeros += zeros
+        table[0] -= zeros
+        if width == 256 and counts[0] > zeros:  # float64 holds float32's subnormals as normal numbers
+            table[0] -= counts[0] - zeros
+            tiny = part.double()[(part != 0) & (part.abs() < 2.0**-126)]
+            out.exponents += torch.bincount((tiny.view(torch.int64) >> 52) & 0x7FF, minlength=2048).cpu().numpy()
     out.looked_at += part.numel() - int(counts[-1])
 
 
@@ -196,7 +208,7 @@ _SCRATCH_LENGTHS = 256
 
 def _exponents32(part: Tensor) -> Tensor:
     """The exponent byte of each float32 of a 1-D tensor, [n] uint8."""
-    part = part.contiguous().view(torch.int32)
+    part = part.view(torch.int32)
     if part.device.type != "cpu":
         return (part >> 23).to(torch.uint8)
     buffers = _scratch.get(part.numel())
@@ -213,8 +225,8 @@ def _exponents32(part: Tensor) -> Tensor:
 def _sample(flat: Tensor) -> Tensor:
     """At most SAMPLE elements in runs of neighbours, a fixed choice for a given length.
 
-    The step between runs shares no factor with 210, so that it does not fall in step with the usual layer widths and look at the
-    same channels again and again.
+    The step between runs shares no factor with 210, so that it does not fall in step with the usual layer widths and
+    look at the same channels again and again.
     """
     rows = flat.numel() // _RUN
     step = -(-flat.numel() // SAMPLE)

@@ -11,7 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_OPAQUE = (str, bytes, int, float, complex, bool, type, nn.Module, torch.dtype, torch.device, types.FunctionType, types.ModuleType)
+_OPAQUE = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    bool,
+    type,
+    nn.Module,
+    torch.dtype,
+    torch.device,
+    types.FunctionType,
+    types.ModuleType,
+)
 _MAX_OBJECTS = 10_000
 _MAX_DEPTH = 12
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import networkx
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradcheck_cli.probing.capture import graph_of
@@ -22,6 +22,7 @@ class Fake:
     next_functions: list = field(default_factory=list)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 40), st.randoms(use_true_random=False))
 def test_dominators_agree_with_networkx(size, dice):
     nodes = [Fake(i) for i in range(size)]

@@ -33,10 +33,10 @@ def _run(command: str) -> str:
     done = subprocess.run(
         [str(program), *words[1:]],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stderr

@@ -130,7 +130,7 @@ def test_however_the_process_ends_there_is_no_verdict_and_no_traceback(folder: P
     ],
 )
 def test_a_traceback_is_shown_on_request(folder: Path, line: str, seen: str) -> None:
-    done = scan(folder, doing(line), "--traceback", "--timeout", "1.5")
+    done = scan(folder, doing(line), "--traceback", "--timeout", "4")
     assert done.returncode == 2
     assert seen in done.stderr
 
@@ -138,15 +138,15 @@ def test_a_traceback_is_shown_on_request(folder: Path, line: str, seen: str) -> 
 def test_time_is_limited_for_the_process_and_all_it_has_started(folder: Path) -> None:
     lines = "import subprocess; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(subprocess.Popen(['sleep', '99']).pid)"
     begun = time.monotonic()
-    done = scan(folder, doing(f"{lines}; time.sleep(99)"), "--timeout", "1")
+    done = scan(folder, doing(f"{lines}; time.sleep(99)"), "--timeout", "4")
     child = int(done.stderr.splitlines()[0].removeprefix("| "))
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == [
-        "error E563: no verdict after 1 s",
+        "error E563: no verdict after 4 s",
         "  why   time was up while scanning",
         "  hint  raise --timeout, or scan a smaller batch",
     ]
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert not _alive(child)
 
 

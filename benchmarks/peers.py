@@ -60,6 +60,7 @@ def naive_full_backward_hooks(work: Workload) -> Step:
     def watch(_module: nn.Module, _into: Any, out: Any) -> None:
         numbers.extend(naive_numbers(g) for g in out if g is not None)
 
+    warnings.filterwarnings("ignore", message="Full backward hook is firing")
     for module in work.model.modules():
         if not list(module.children()):
             module.register_full_backward_hook(watch)

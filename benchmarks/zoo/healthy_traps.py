@@ -275,6 +275,11 @@ def _r1(model: Pair, batch: Batch) -> Outcome:
     return Outcome(loss=F.softplus(-score).mean() + F.softplus(fake).mean() + 5 * slope.square().sum((1, 2, 3)).mean(), output=score)
 
 
+def _non_saturating(model: Pair, batch: Batch) -> Outcome:
+    score = model.discriminator(model(len(batch.args[0])))
+    return Outcome(loss=F.softplus(-score).mean(), output=score)
+
+
 class StyleGenerator(nn.Module):
     """Equalised layers from a latent to a 32×32 image."""
 
@@ -293,7 +298,7 @@ CASES: tuple[Case, ...] = (
     healthy("cellular-automaton", "trap", Automaton, image_pairs(8, size=16), REGRESS, mechanism="1,12"),
     healthy("prompt-tuning", "trap", PromptTuned, _LM, PER_TOKEN),
     healthy("stylegan-r1", "trap", lambda: Pair(StyleGenerator(), discriminator(norm="none"), lambda n: torch.randn(n, 32)), images(8),
-            custom(_r1, "r1"), mechanism="5", allowed=["GC401"], defence="only the discriminator's loss is shown to the scan"),
+            (custom(_non_saturating, "generator_loss"), custom(_r1, "r1"))),
     healthy("norm-free", "trap", normfree, _IMAGES, CLASSIFY, mechanism="1"),
     healthy("binarised", "trap", Binarised, _X, CLASSIFY, mechanism="3"),
     healthy("detector", "trap", Detector, _IMAGES, custom(_focal(True), "focal"), mechanism="9"),

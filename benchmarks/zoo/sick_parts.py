@@ -176,7 +176,7 @@ CASES: tuple[Case, ...] = (
     _case("saturated-tanh-biases", "tanh, biases 5", changed(lambda: chain(3, nn.Tanh), biases(5.0)), "GC202 GC101", (*_WAKE, "GC301")),
     _case("saturated-hardtanh-4", "hard tanh, gain 20", lambda: chain(4, nn.Hardtanh, gain(20.0)), "GC202", ("GC301", "GC602", "GC102")),
     _case("constant-mlp", "all weights 0.05", changed(lambda: chain(3, nn.ReLU), constant(0.05)), "GC302", ("GC203",)),
-    _case("constant-tanh", "all weights 0.1", changed(lambda: chain(2, nn.Tanh), constant(0.1)), "GC302", ("GC203",)),
+    _case("constant-tanh", "all weights 0.1", changed(lambda: chain(2, nn.Tanh), constant(0.1)), "GC302", ("GC202", "GC203")),
     _case("zero-mlp", "all weights zero", changed(lambda: chain(3, nn.ReLU), constant(0.0)), "GC302 GC405", (*_WAKE, "GC201")),
     _case("constant-cnn", "all kernels 0.02", changed(lambda: conv_chain(3, nn.ReLU), constant(0.02)), "GC302", ("GC203",), _IMAGES),
     _case("detached-trunk", ".detach() before the head", lambda: Cut(Tensor.detach), "GC401"),

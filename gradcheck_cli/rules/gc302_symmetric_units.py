@@ -12,9 +12,9 @@ None: rows are equal or they are not, before and after training.
 When it is wrong
 A zero-initialised layer starts with equal rows and is fine, because its rows receive different gradients (the last layer of
 a residual branch, an output head, the second half of a low-rank adapter). So only what is still equal after training
-counts. A weight that is all zero and already receives gradient is no suspect to begin with. Where at least half of the
-layers on the way to the loss start with equal rows, it stays a warning even if training parts the units: rounding and
-random biases did that, not the data.
+counts. A weight that is all zero and already receives gradient is no suspect to begin with. Where all hidden layers on the
+way to the loss start with equal rows, it stays a warning even if training parts the units: rounding and random biases did
+that, not the data. Two zero gates around a randomly initialised branch (ControlNet) are not all.
 
 What to do
 Initialise at random: the default of `nn.Linear`, Xavier or He. Only biases and norm scales may start constant.
@@ -77,11 +77,10 @@ def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) 
 
 
 def _everywhere(profile: Profile) -> bool:
-    """Say whether half of the linear layers on the way to the loss but the last, and at least two, start with equal rows."""
+    """Say whether all linear layers on the way to the loss but the last, and at least two, start with equal rows."""
     weights = weights_of(profile)
     hidden = [weights[x.name] for x in forward_path(profile) if x.role == "linear" and x.name in weights][:-1]
-    alike = sum(p.identical_units for p in hidden)
-    return alike >= 2 and 2 * alike >= len(hidden)
+    return len(hidden) >= 2 and all(p.identical_units for p in hidden)
 
 
 def _stuck(parameter: ParameterProfile) -> bool:

@@ -39,6 +39,6 @@ def _generic(error: BaseException, scene: Scene) -> GradcheckError:
     return GradcheckError(
         "E561",
         f"{scene.phase} raised {place}".rstrip(),
-        one_line(error),
-        f"inputs were {scene.inputs()}; --traceback shows your frames",
+        f"{one_line(error)}; inputs were {scene.inputs()}",
+        "correct it; --traceback shows your frames",
     )

@@ -53,7 +53,7 @@ def _layer(scene: Scene) -> str:
 def _size(expected: str, got: str, what: str, scene: Scene) -> GradcheckError:
     """E340; the advice depends on whether the batch reaches the layer unchanged."""
     if scene.is_first:
-        advice = f"give inputs with {expected} {what}, e.g. --input with that size, or build the layer for {got}"
+        advice = f"give inputs with {expected} {what}{_such_as(expected, got, what, scene)}, or build the layer for {got}"
     else:
         advice = (
             "either the input has another size than the network was built for, or this layer does not fit the one before it"
@@ -61,6 +61,16 @@ def _size(expected: str, got: str, what: str, scene: Scene) -> GradcheckError:
     return GradcheckError(
         "E340", f"{_layer(scene)} expects {expected} {what} and got {got}", f"inputs were {scene.inputs()}", advice
     )
+
+
+def _such_as(expected: str, got: str, what: str, scene: Scene) -> str:
+    """The shape the only input would have to have, in brackets."""
+    shapes = [list(tensor.shape) for tensor in scene.tensors().values()]
+    dim = 1 if what == "channels" else -1
+    if len(shapes) != 1 or len(shapes[0]) < 2 or not expected.isdigit() or str(shapes[0][dim]) != got:
+        return ""
+    shapes[0][dim] = int(expected)
+    return f" (shape {shapes[0]})"
 
 
 def _multiply(match: re.Match[str], scene: Scene) -> GradcheckError | None:
@@ -84,7 +94,7 @@ def _features_reversed(match: re.Match[str], scene: Scene) -> GradcheckError:
 
 def _shape(match: re.Match[str], scene: Scene) -> GradcheckError:
     got = match[2].split(", ")[-len(match[1].split(", ")) :]
-    return _size(f"[{match[1]}]", f"[{', '.join(got)}]", "features", scene)
+    return _size(" x ".join(match[1].split(", ")), " x ".join(got), "features", scene)
 
 
 def _rank(match: re.Match[str], scene: Scene) -> GradcheckError:

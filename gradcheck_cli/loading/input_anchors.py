@@ -17,6 +17,7 @@ _RANKS = ((2, 3, 32, 32), (2, 16, 8), (2, 16), (2, 3, 8, 16, 16), (2,))
 _TOKEN_NAMES = ("input_ids", "ids", "idx", "tokens", "token_ids", "src", "tgt", "words")
 _MASK_NAMES = ("mask", "attention_mask", "padding_mask", "key_padding_mask")
 _STEP_NAMES = ("t", "timestep", "timesteps", "time", "step")
+_TOLD_BY_NAME = (*_MASK_NAMES, *_STEP_NAMES)  # whatever layer comes first: these are multiplied or looked up
 
 
 def anchors(model: nn.Module, names: list[str]) -> list[dict[str, Spec]]:
@@ -30,8 +31,9 @@ def anchors(model: nn.Module, names: list[str]) -> list[dict[str, Spec]]:
     else:
         traced = _traced(model, known)
         if traced is not None and all(name in traced for name in names):
-            steps = {name: _by_name(name, known, traced[name]) for name in names if name in _STEP_NAMES}
-            options.append({name: steps.get(name, traced[name]) for name in names})
+            main = next((traced[name] for name in names if name not in _TOLD_BY_NAME), traced[names[0]])
+            told = {name: _by_name(name, known, main) for name in names if name in _TOLD_BY_NAME}
+            options.append({name: told.get(name, traced[name]) for name in names})
         options += [_by_names(names, known, base) for base in dict.fromkeys(known.values())]
     return options[:12]
 

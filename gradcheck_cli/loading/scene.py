@@ -17,7 +17,7 @@ def innermost_module(error: BaseException, model: nn.Module) -> str | None:
     names = {id(module): name for name, module in model.named_modules()}
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_argcount and (name := names.get(id(frame.f_locals.get(frame.f_code.co_varnames[0])))) is not None:
+        if (name := names.get(id(frame.f_locals.get("self")))) is not None:
             found = name
     return found
 
@@ -45,7 +45,7 @@ class Scene:
     def shown_layer(self) -> str:
         module = self.module
         kind = f" ({type(module).__name__})" if module is not None else ""
-        return f"`{self.layer}`{kind}" if self.layer else f"the model's own forward{kind}"
+        return f"`{self.layer}`{kind}" if self.layer else f"the model itself{kind}"
 
     @property
     def is_first(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
+import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -92,15 +92,28 @@ def signature_of(function: Callable[..., Any]) -> Signature:
 
 def tree_of(function: Callable[..., Any]) -> ast.FunctionDef | ast.Lambda | None:
     """The syntax tree of a Python function or lambda, None when its source is not at hand."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, ValueError):
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
         return None
-    name = getattr(function, "__name__", "")
-    for node in ast.walk(tree):
-        if (isinstance(node, ast.FunctionDef) and node.name == name) or (isinstance(node, ast.Lambda) and name == "<lambda>"):
-            return node
+    names = list(code.co_varnames[: code.co_argcount])
+    for node in ast.walk(_file_tree(code.co_filename)):
+        if (
+            isinstance(node, (ast.FunctionDef, ast.Lambda))
+            and [a.arg for a in (*node.args.posonlyargs, *node.args.args)] == names
+        ):
+            decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+            if code.co_firstlineno in (node.lineno, *(d.lineno for d in decorators)):
+                return node
     return None
+
+
+def _file_tree(file: str) -> ast.Module:
+    """The tree of a source file, empty when it cannot be read; linecache keeps what was executed."""
+    linecache.checkcache(file)
+    try:
+        return ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return ast.Module(body=[], type_ignores=[])
 
 
 def called_attributes(function: Callable[..., Any], parameter: str) -> set[str]:

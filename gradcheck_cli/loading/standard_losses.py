@@ -78,6 +78,10 @@ def fit(kind: str, output: Any, target: Any, *, lenient: bool) -> Fitted:
             notes += (f"the target {list(target.shape)} was reshaped to the output's {list(tensor.shape)}",)
             target = target.reshape(tensor.shape)
         return Fitted(output=tensor, target=target.to(tensor.dtype), notes=notes)
+    if kind in ("bce", "bce_logits") and target.shape != tensor.shape and target.numel() == tensor.numel():
+        # torch refuses this, so the training loop must reshape too
+        notes += (f"the target {list(target.shape)} was reshaped to the output's {list(tensor.shape)}",)
+        return Fitted(output=tensor, target=target.reshape(tensor.shape), notes=notes)
     both = _broadcast_shape(tensor, target)
     if target.shape != tensor.shape and kind in ("mse", "l1", "huber") and both is not None:
         notes += (

@@ -1,0 +1,18 @@
+# ruff: noqa
+# expect: model Linear
+# expect: batches 1
+# expect: argument [8, 4] float32
+# expect: target [8] int64
+# expect: loss compute_loss is other (found: compute_loss)
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+model = nn.Linear(4, 3)
+x = torch.randn(8, 4)
+y = torch.randint(0, 3, (8,))
+
+
+def compute_loss(model, batch):
+    x, y = batch
+    return {"loss": F.cross_entropy(model(x), y)}

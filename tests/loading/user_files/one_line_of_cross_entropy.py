@@ -1,0 +1,18 @@
+# ruff: noqa
+# expect: model Linear
+# expect: batches 1
+# expect: argument [5, 4] float32
+# expect: target [5] int64
+# expect: loss loss_fn is cross_entropy, ignoring 0 (found: loss_fn)
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+model = nn.Linear(4, 3)
+x = torch.randn(5, 4)
+y = torch.tensor([0, 1, 2, 0, 1])
+
+
+def loss_fn(logits, target):
+    """Cross-entropy without padding."""
+    return F.cross_entropy(logits, target, ignore_index=0)

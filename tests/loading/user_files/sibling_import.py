@@ -1,0 +1,21 @@
+# ruff: noqa
+# expect: model Net
+# expect: batches 3
+# expect: argument [32, 4] float32
+# expect: loss projection is projection (random projection of the output)
+# expect: assumed no data was found: `x` is made up, random normal numbers of shape [32, 4], shaped for `b.layer`
+# expect: assumed no loss and no target were found: the loss is a fixed random projection of the output
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from blocks import Block
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.b = Block()
+
+    def forward(self, x):
+        return self.b(x)

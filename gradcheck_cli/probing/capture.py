@@ -99,6 +99,11 @@ class Capture:
         finally:
             self._recording = False
 
+    def gradient_at(self, node: Node) -> Summary | None:
+        """The gradient measured at a module's output or a watched operation."""
+        taps = self._hooked.get(node)
+        return taps[0].gradient if taps else self.op_gradients.get(node)
+
     def release(self) -> None:
         """Drop all autograd nodes, last output first; the caller has dropped loss and outputs."""
         self.op_gradients.clear()

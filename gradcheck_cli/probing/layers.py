@@ -89,7 +89,7 @@ def build_layers(
         )
     for node, forward in functional.items():
         operation = plan.operations[node]
-        rows.append(((node._sequence_nr(), 0), _operation_row(operation, capture.op_gradients.get(node), forward, sites)))
+        rows.append(((node._sequence_nr(), 0), _operation_row(operation, capture.gradient_at(node), forward, sites)))
     rows.sort(key=lambda row: row[0])
     for module in model.modules():
         name = capture.names[id(module)]

@@ -120,7 +120,7 @@ def _one_pass(measurer: Measurer) -> _Seen:
         graph, ownership = graph_of(outcome.loss), Ownership(capture.calls)
         plan = plan_spines(graph, capture)
         functional = functional_facts(plan, graph)
-        for node in plan.operations:
+        for node in plan.operations.keys() - plan.module_taps.keys():
             capture.watch_operation(node, capture.reduce if node in functional else _norm_only)
         objective = objective_profile(measurer.objective, outcome, graph, ownership)
         times = _times(lambda: loop_times(capture, graph, sites, measurer.seed), gaps)

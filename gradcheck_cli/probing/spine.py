@@ -20,12 +20,14 @@ from gradcheck_cli.records import Role, Segment, Spine, SpinePoint
 
 MAX_SPINES = 12
 _QUIET = (PASS_NODES - {"expand"}) | {"torch::autograd::accumulategrad", "accumulategrad"}
+# Roles of single layers: parallel paths inside one, as of x / (1 + |x|) or of a normalisation, are no way around it.
+_WHOLE = ("activation", "norm", "linear", "recurrent", "embedding")
 _FLOOR = 1e-300  # stands for an exactly zero gradient, so that a logarithm exists
 
 
 @dataclass(slots=True, eq=False)
 class Operation:
-    """An autograd node that is no module's output: its name in the report, and who owns it."""
+    """An operation without a module of its own: its autograd node, its name in the report, and the call that made it."""
 
     node: Node
     name: str
@@ -58,13 +60,20 @@ def plan_spines(graph: Graph, capture: Capture) -> SpinePlan:
     entries = _entries(graph, taps, idom)
     chains = [(tap, _chain(tap.node, idom)) for tap in entries]
     on_spine = {node for _, chain in chains for node in chain}
-    wanted = [n for n in graph.order if n not in taps and ownership.inside(n) and _worth(n, on_spine, ownership.owner(n))]
+    ends = {node for node, tap in taps.items() if _ends_in_function(tap)}
+    free = [n for n in graph.order if (n not in taps or n in ends) and ownership.inside(n)]
+    wanted = [n for n in free if _worth(n, on_spine, ownership.owner(n))]
     return SpinePlan(
         chains=chains,
         operations=_name_operations(wanted, ownership),
         module_taps=taps,
         joined={n for n in on_spine if len(graph.predecessors[n]) > 1},
     )
+
+
+def _ends_in_function(tap: Tap) -> bool:
+    """True for a block whose forward ends in `return torch.relu(...)`: the gain there is the function's, not the block's."""
+    return role_of(tap.calls[0][0].module) in ("container", "other") and activation_node(tap.node) is not None
 
 
 def _worth(node: Node, on_spine: set[Node], owner: Call | None) -> bool:
@@ -148,7 +157,7 @@ def build_spines(plan: SpinePlan, capture: Capture, ownership: Ownership) -> tup
                 role=a.role,
                 call=a.call,
                 log10_gain=math.log10(max(b.l2, _FLOOR)) - math.log10(max(a.l2, _FLOOR)),
-                bypassed=joined[i + 1],
+                bypassed=joined[i + 1] and a.role not in _WHOLE,
             )
             for i, (a, b) in enumerate(itertools.pairwise(points))
         )
@@ -157,31 +166,28 @@ def build_spines(plan: SpinePlan, capture: Capture, ownership: Ownership) -> tup
 
 
 def _point(node: Node, plan: SpinePlan, capture: Capture) -> SpinePoint | None:
-    tap = plan.module_taps.get(node)
-    if tap is not None:
-        if tap.gradient is None or not math.isfinite(tap.gradient.l2) or tap.gradient.nonfinite:
-            return None
-        call = tap.calls[0][0]
-        return SpinePoint(
-            layer=call.name, kind=type(call.module).__name__, role=role_of(call.module), call=call.index, l2=tap.gradient.l2
-        )
-    operation = plan.operations.get(node)
-    summary = capture.op_gradients.get(node)
-    if operation is None or summary is None or summary.nonfinite or not math.isfinite(summary.l2):
+    summary = capture.gradient_at(node)
+    if summary is None or summary.nonfinite or not math.isfinite(summary.l2):
         return None
-    index = operation.owner.index if operation.owner else 0
-    return SpinePoint(layer=operation.name, kind=operation.kind, role=operation.role, call=index, l2=summary.l2)
+    operation, tap = plan.operations.get(node), plan.module_taps.get(node)
+    if operation is not None:
+        index = operation.owner.index if operation.owner else 0
+        return SpinePoint(layer=operation.name, kind=operation.kind, role=operation.role, call=index, l2=summary.l2)
+    if tap is None:
+        return None
+    call = tap.calls[0][0]
+    return SpinePoint(
+        layer=call.name, kind=type(call.module).__name__, role=role_of(call.module), call=call.index, l2=summary.l2
+    )
 
 
 def _is_loss_end(node: Node, plan: SpinePlan, capture: Capture, ownership: Ownership) -> bool:
     """True for the part of a loss that a model computes in its own forward: scalars and loss functions."""
     if not ownership.inside(node):
         return True
-    tap = plan.module_taps.get(node)
-    summary = tap.gradient if tap is not None else capture.op_gradients.get(node)
-    name = node_name(node)
+    summary, name = capture.gradient_at(node), node_name(node)
     return (
         (summary is not None and math.prod(summary.shape) == 1)
         or name in LOSS_NODES
-        or (tap is None and name in {"sum", "mean"})
+        or (node not in plan.module_taps and name in {"sum", "mean"})
     )

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import difflib
 import functools
+import json
 import math
 import types
 import typing
@@ -140,11 +141,18 @@ def _pairs(value: Any) -> dict[str, Any]:
         name, separator, text = part.partition("=")
         if not separator or not name.strip().isidentifier():
             raise ValueError
-        try:
-            pairs[name.strip()] = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError):
-            pairs[name.strip()] = text
+        pairs[name.strip()] = _literal(text)
     return pairs
+
+
+def _literal(text: str) -> Any:
+    """Read a Python literal that JSON can carry to the worker; anything else is text."""
+    try:
+        value = ast.literal_eval(text.strip())
+        json.dumps(value, allow_nan=False)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+    return value
 
 
 def _accepted(each: Field) -> str:

@@ -69,12 +69,12 @@ def test_lists_and_pairs(project: Path) -> None:
         {
             "select": ["GC1,GC2", "dead-units"],
             "input": ["8,3,224,224", "int:8,128"],
-            "init": ["width=64", "dropout=0.1", "name=tiny", "sizes=(1, 2)", "bias=False"],
+            "init": ["width=64", "dropout=0.1", "name=tiny", "sizes=(1, 2)", "bias=False", "odd={1}"],
         }
     ).settings
     assert settings.select == ("GC1", "GC2", "dead-units")
     assert settings.input == ("8,3,224,224", "int:8,128")
-    assert settings.init == {"width": 64, "dropout": 0.1, "name": "tiny", "sizes": (1, 2), "bias": False}
+    assert settings.init == {"width": 64, "dropout": 0.1, "name": "tiny", "sizes": (1, 2), "bias": False, "odd": "{1}"}
 
 
 def test_lists_and_pairs_in_a_file(project: Path) -> None:

@@ -18,15 +18,18 @@ def find_linear_pairs(graph: Graph, capture: Capture, on_spine: set[Node]) -> tu
     Between them may stand only views and dropout, and the first one's output must feed nothing else.
     """
     layers: dict[Node, tuple[str, nn.Module]] = {}
+    dropouts: set[Node] = set()  # on the CPU a dropout is a product with its mask and no operation of its own
     for tap in capture.taps.values():
         module = tap.calls[0][0].module
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and getattr(module, "groups", 1) == 1:
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            dropouts.add(tap.node)
+        elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and getattr(module, "groups", 1) == 1:
             layers[tap.node] = (tap.calls[0][0].name, module)
     pairs = {}
     for node, (name, module) in layers.items():
         if node not in on_spine:
             continue
-        earlier = _only_linear_input(node, graph, layers)
+        earlier = _only_linear_input(node, graph, layers, dropouts)
         if earlier is None or earlier[1] is module:
             continue
         first, before = earlier
@@ -36,7 +39,9 @@ def find_linear_pairs(graph: Graph, capture: Capture, on_spine: set[Node]) -> tu
     return tuple(pairs.values())
 
 
-def _only_linear_input(node: Node, graph: Graph, layers: dict[Node, tuple[str, nn.Module]]) -> tuple[str, nn.Module] | None:
+def _only_linear_input(
+    node: Node, graph: Graph, layers: dict[Node, tuple[str, nn.Module]], dropouts: set[Node]
+) -> tuple[str, nn.Module] | None:
     """The linear layer whose output is this one's input, through neutral nodes that feed nothing else."""
     inputs = [n for n in graph.successors.get(node, ()) if not _from_parameter(n, graph)]
     while len(inputs) == 1 and len(graph.predecessors[inputs[0]]) == 1:
@@ -44,7 +49,7 @@ def _only_linear_input(node: Node, graph: Graph, layers: dict[Node, tuple[str, n
         if node in layers:
             return layers[node]
         # the view that a Linear puts around its matrix product when the input has more than two dimensions
-        if node_name(node) not in _NEUTRAL and node_name(node) not in ("addmm", "mm"):
+        if node not in dropouts and node_name(node) not in _NEUTRAL and node_name(node) not in ("addmm", "mm"):
             return None
         inputs = [n for n in graph.successors.get(node, ()) if not _from_parameter(n, graph)]
     return None

@@ -136,8 +136,9 @@ def _identical(parameter: Tensor) -> bool:
     dense = as_dense(parameter)
     if dense is None or dense.ndim < 2 or dense.shape[0] < 2:
         return False
-    first = dense[0].reshape(-1)[:1], dense[1].reshape(-1)[:1]  # one number tells most matrices apart
-    return bool(first[0] == first[1]) and bool((dense == dense[:1]).all())
+    if dense.ndim == 2 and dense.shape[1] and dense[0, 0].item() != dense[1, 0].item():
+        return False  # one number tells most matrices apart
+    return bool((dense == dense[:1]).all())
 
 
 def _touched(gradient: Tensor, summary: Summary | None) -> float | None:

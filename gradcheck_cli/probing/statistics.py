@@ -23,7 +23,7 @@ SAMPLE = 1 << 13  # elements a histogram is made from unless exact; its shares a
 _RUN = 16  # neighbouring elements taken together: one cache line of float32
 _SAFE_LOW, _SAFE_HIGH = 1e-15, 1e15  # abs-max between which squares and their sums stay inside float32
 _NORMAL_LOW, _NORMAL_HIGH = 1e-37, 1e37  # abs-max whose reciprocal float32 holds
-_BIAS = 1023  # index of exponent 0 in a count table that spans float64's exponents
+_WIDE_BIAS = 1023  # index of exponent 0 in a count table that spans float64's exponents; float32's has 127
 _PLAIN = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -40,7 +40,8 @@ class Summary:
     high: float = -math.inf
     total: float = 0.0
     nonfinite: int = 0
-    exponents: npt.NDArray[np.int64] | None = None  # [2048] counts, index = exponent + 1023
+    exponents: npt.NDArray[np.int64] | None = None  # counts, index = exponent + `bias`
+    bias: int = 127
     zeros: int = 0  # among `looked_at`
     looked_at: int = 0
     sampled: bool = False
@@ -58,23 +59,33 @@ class Summary:
         self.looked_at += other.looked_at
         self.sampled |= other.sampled
         if other.exponents is not None:
-            self.exponents = other.exponents if self.exponents is None else self.exponents + other.exponents
+            self.count(other.exponents, other.bias)
+
+    def count(self, exponents: npt.NDArray[np.int64], bias: int) -> None:
+        """Add a table of counts; float32 has one of 256 exponents, float64 of 2048."""
+        if self.exponents is None:
+            self.exponents, self.bias = exponents, bias
+            return
+        if bias != self.bias:
+            self.exponents, exponents = _widest(self.exponents, self.bias), _widest(exponents, bias)
+            self.bias = _WIDE_BIAS
+        self.exponents = self.exponents + exponents
 
     def l1(self) -> float | None:
         """L1 norm from the histogram: values in [2^e, 2^(e+1)) count 1.44·2^e (log-uniform), right to a few percent."""
         if self.exponents is None or not self.looked_at:
             return None
         filled = np.flatnonzero(self.exponents)
-        parts = [int(self.exponents[i]) * 1.4427 * 2.0 ** (int(i) - _BIAS) for i in filled]
-        return math.fsum(parts) * self.numel / self.looked_at
+        sizes = np.ldexp(1.4427, filled - self.bias)
+        return float(np.dot(self.exponents[filled], sizes)) * self.numel / self.looked_at
 
     def to_stats(self) -> TensorStats:
         histogram = None
         if self.exponents is not None:
             filled = np.flatnonzero(self.exponents)
-            low, high = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (_BIAS, _BIAS)
+            low, high = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (self.bias, self.bias)
             counts = tuple(self.exponents[low:high].tolist())
-            histogram = Histogram(first=low - _BIAS, counts=counts, total=self.looked_at, sampled=self.sampled)
+            histogram = Histogram(first=low - self.bias, counts=counts, total=self.looked_at, sampled=self.sampled)
         finite = max(self.numel - self.nonfinite, 1)
         return TensorStats(
             shape=self.shape,
@@ -184,21 +195,27 @@ def _count_exponents(part: Tensor, out: Summary) -> None:
     if part.dtype is torch.float32:
         bits, width, bias = _exponents32(part), 256, 127
     else:
-        bits, width, bias = (part.view(torch.int64) >> 52) & 0x7FF, 2048, 1023
+        bits, width, bias = (part.view(torch.int64) >> 52) & 0x7FF, 2048, _WIDE_BIAS
     counts = torch.bincount(bits, minlength=width).cpu().numpy()
-    if out.exponents is None:
-        out.exponents = np.zeros(2048, dtype=np.int64)
-    table = out.exponents[_BIAS - bias : _BIAS - bias + width]
-    table[:-1] += counts[:-1]  # the last exponent is NaN and Inf
-    if counts[0]:  # zeros and subnormals share the lowest exponent
+    strange, tiny = counts[-1], counts[0]  # NaN and Inf have the last exponent; zeros and subnormals share the lowest
+    out.looked_at += part.numel()
+    if strange:
+        out.looked_at -= int(strange)
+        counts[-1] = 0
+    if tiny:
         zeros = part.numel() - int(torch.count_nonzero(part).item())
         out.zeros += zeros
-        table[0] -= zeros
-        if width == 256 and counts[0] > zeros:  # float64 holds float32's subnormals as normal numbers
-            table[0] -= counts[0] - zeros
-            tiny = part.double()[(part != 0) & (part.abs() < 2.0**-126)]
-            out.exponents += torch.bincount((tiny.view(torch.int64) >> 52) & 0x7FF, minlength=2048).cpu().numpy()
-    out.looked_at += part.numel() - int(counts[-1])
+        counts[0] = 0 if width == 256 else tiny - zeros
+        if width == 256 and tiny > zeros:  # float64 holds float32's subnormals as normal numbers
+            small = part.double()[(part != 0) & (part.abs() < 2.0**-126)]
+            out.count(torch.bincount((small.view(torch.int64) >> 52) & 0x7FF, minlength=2048).cpu().numpy(), _WIDE_BIAS)
+    out.count(counts, bias)
+
+
+def _widest(exponents: npt.NDArray[np.int64], bias: int) -> npt.NDArray[np.int64]:
+    table = np.zeros(2048, dtype=np.int64)
+    table[_WIDE_BIAS - bias : _WIDE_BIAS - bias + len(exponents)] = exponents
+    return table
 
 
 _SHIFT = torch.tensor(23, dtype=torch.int32)  # as a tensor: a Python int would be converted on every call

@@ -77,13 +77,17 @@ class ForwardObserver:
                 layer.variation = variation_between_samples(tensor, self.batch_size)
             kind = activation_of(module)
             if kind is not None and kind not in ("softmax", "log_softmax", "glu"):
-                layer.units = unit_facts(kind, tensor, self.unit_dim(tensor))
+                layer.units = unit_facts(kind, tensor, self.unit_dim(tensor), limits=_limits(module))
         if isinstance(module, nn.RNNBase) and call.name not in self.inputs:
             sequence = args[0] if args else kwargs["input"]
             self.inputs[call.name] = (module, _first_sequences(module, sequence, self.sequences))
 
     def unit_dim(self, tensor: Tensor) -> int:
         return 1 if self._channels_first and tensor.ndim > 2 else tensor.ndim - 1
+
+
+def _limits(module: nn.Module) -> tuple[float, float] | None:
+    return (float(module.min_val), float(module.max_val)) if isinstance(module, nn.Hardtanh) else None
 
 
 def variation_between_samples(tensor: Tensor, batch_size: int) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from typing import Any
 
 from torch import nn
 
@@ -44,7 +46,6 @@ _NODE_KINDS = {  # autograd node name without "Backward0" → activation
     "prelukernel": "prelu",
     "elu": "elu",  # also selu: told apart by the node's saved scale
     "celu": "celu",
-    "clampmin": "relu",
     "gelu": "gelu",
     "silu": "silu",
     "mish": "mish",
@@ -112,22 +113,26 @@ def activation_of(module: nn.Module) -> str | None:
     return _ACTIVATION_KINDS.get(type(module))
 
 
+@functools.cache
+def _known_role(kind: type[nn.Module]) -> Role | None:
+    if kind in _ACTIVATION_KINDS:
+        return "activation"
+    roles: tuple[tuple[Role, Any], ...] = (
+        ("recurrent", (nn.RNNBase, nn.RNNCellBase)),
+        ("linear", _LINEAR),
+        ("embedding", (nn.Embedding, nn.EmbeddingBag)),
+        ("norm", _NORM),
+        ("attention", nn.MultiheadAttention),
+        ("shape", _SHAPE),
+    )
+    return next((role for role, kinds in roles if issubclass(kind, kinds)), None)
+
+
 def role_of(module: nn.Module) -> Role:
     """What the module does to a gradient; by type, and for unknown types by name as a last resort."""
-    if type(module) in _ACTIVATION_KINDS:
-        return "activation"
-    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-        return "recurrent"
-    if isinstance(module, _LINEAR):
-        return "linear"
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return "embedding"
-    if isinstance(module, _NORM):
-        return "norm"
-    if isinstance(module, nn.MultiheadAttention):
-        return "attention"
-    if isinstance(module, _SHAPE):
-        return "shape"
+    known = _known_role(type(module))
+    if known is not None:
+        return known
     if any(True for _ in module.children()):
         return "container"
     name = type(module).__name__.lower()
@@ -147,7 +152,11 @@ def node_name(node: object) -> str:
 
 def activation_node(node: object) -> str | None:
     """The activation's function name if the autograd node is one."""
-    kind = _NODE_KINDS.get(node_name(node))
+    name = node_name(node)
+    if name in ("clamp", "clampmin"):  # clamp(min=0) is the user's relu; other bounds are no activation
+        low, high = limits_of(node) or (None, None)
+        return None if low != 0 else "relu" if high is None else "relu6"
+    kind = _NODE_KINDS.get(name)
     if kind == "elu" and getattr(node, "_saved_scale", 1.0) != 1.0:
         kind = "selu"
     elif kind == "hardtanh" and getattr(node, "_saved_min_val", -1) == 0:
@@ -155,10 +164,19 @@ def activation_node(node: object) -> str | None:
     return kind
 
 
+def limits_of(node: object) -> tuple[float | None, float | None] | None:
+    """The lower and upper bound that a node of clamp or hardtanh keeps to; None for others, and for bounds that are tensors."""
+    low = getattr(node, "_saved_min_val", getattr(node, "_saved_min", None))
+    high = getattr(node, "_saved_max_val", getattr(node, "_saved_max", None))
+    if (low is None and high is None) or not all(x is None or isinstance(x, int | float) for x in (low, high)):
+        return None
+    return low, high
+
+
 def role_of_node(node: object) -> Role:
-    name = node_name(node)
-    if name in _NODE_KINDS:
+    if activation_node(node) is not None:
         return "activation"
+    name = node_name(node)
     if name in _SHAPE_NODES:
         return "shape"
     if name in {"addmm", "mm", "bmm", "baddbmm", "linear", "addmv", "mv", "einsum"} or "convolution" in name:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from gradcheck_cli.probing.calls import Call
 from gradcheck_cli.probing.capture import Capture
@@ -14,57 +14,8 @@ from gradcheck_cli.probing.forward import ForwardObserver, LayerForward
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.kinds import VIEW_NODES, node_name, role_of
 from gradcheck_cli.probing.spine import Operation, SpinePlan
-from gradcheck_cli.probing.statistics import Summary, summarise
-from gradcheck_cli.probing.units import unit_facts
+from gradcheck_cli.probing.statistics import Summary
 from gradcheck_cli.records import LayerProfile, ParameterProfile, SourceSite, State
-
-_NEEDS_INPUT = {"hardsigmoid", "erf"}  # the derivative cannot be read off the output alone
-
-
-def functional_facts(plan: SpinePlan, graph: Graph) -> dict[Node, LayerForward]:
-    """Forward facts of functional activations, from what their autograd nodes saved; to be called before the backward pass.
-
-    A saved tensor that was edited in place, or that a checkpoint would have to recompute, is passed over.
-    """
-    facts = {}
-    for node, operation in plan.operations.items():
-        if operation.role != "activation" or operation.kind in ("softmax", "log_softmax", "glu"):
-            continue
-        try:
-            result, before = getattr(node, "_saved_result", None), getattr(node, "_saved_self", None)
-        except RuntimeError:
-            continue
-        if result is None and operation.kind == "relu" and before is not None:
-            result = before.clamp_min(0)  # clamp(min=0) is the user's relu
-        forward = LayerForward()
-        if isinstance(result, Tensor):
-            forward.output = summarise(result, histogram=False)
-            forward.units = unit_facts(operation.kind, result, _unit_dim(node, graph, result), before=before)
-        elif isinstance(before, Tensor) and operation.kind in _NEEDS_INPUT | {"hardtanh", "relu6"}:
-            low, high = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0), "hardsigmoid": (-3.0, 3.0)}.get(
-                operation.kind, (-10.0, 10.0)
-            )
-            clipped = before.clamp(low, high)
-            forward.units = unit_facts(operation.kind, clipped, _unit_dim(node, graph, before), before=before)
-        facts[node] = forward
-    return facts
-
-
-def _unit_dim(node: Node, graph: Graph, tensor: Tensor) -> int:
-    """1 if the values come from a convolution or a batch norm, else the last dimension."""
-    if tensor.ndim <= 2:
-        return tensor.ndim - 1
-    for _ in range(8):
-        following = graph.successors.get(node, ())
-        node = next((n for n in following if "accumulategrad" not in node_name(n)), None)
-        if node is None:
-            break
-        name = node_name(node)
-        if "convolution" in name or "batchnorm" in name or "batch_norm" in name or "groupnorm" in name:
-            return 1
-        if name in ("addmm", "mm", "bmm", "nativelayernorm"):
-            break
-    return tensor.ndim - 1
 
 
 def build_layers(

@@ -19,9 +19,10 @@ from gradcheck_cli.probing.dependence import input_dependence
 from gradcheck_cli.probing.forward import ForwardObserver
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.influence import with_influence
-from gradcheck_cli.probing.layers import build_layers, edited_views, functional_facts, without_overwritten
+from gradcheck_cli.probing.layers import build_layers, edited_views, without_overwritten
 from gradcheck_cli.probing.nonfinite import find_origins
 from gradcheck_cli.probing.objective import batch_size_of, input_profiles, objective_profile
+from gradcheck_cli.probing.operations import functional_facts
 from gradcheck_cli.probing.pairs import find_linear_pairs
 from gradcheck_cli.probing.parameters import build_parameters, parameters_in
 from gradcheck_cli.probing.precision import forecast_precision

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,20 +14,28 @@ _DYING = {"relu", "relu6", "threshold"}  # activations whose gradient is exactly
 # A sample is in the flat part of a bounded activation where its derivative is below this share of the best one:
 # |x| > 2.2 for tanh, |x| > 4.4 for sigmoid.
 FLAT = 0.05
-_SAMPLE = 1 << 16
+_SAMPLE, _ROWS = 1 << 16, 256
 _ALWAYS = 0.95  # a unit counts as saturated when this share of its samples is flat
 
 
-def unit_facts(kind: str, output: Tensor, unit_dim: int, *, before: Tensor | None = None) -> UnitFacts | None:
+def unit_facts(
+    kind: str,
+    output: Tensor,
+    unit_dim: int,
+    *,
+    before: Tensor | None = None,
+    limits: tuple[float | None, float | None] | None = None,
+) -> UnitFacts | None:
     """Reduce an activation's output [N, ..., units, ...] to facts per unit; None for an empty or unit-less tensor.
 
-    `before` is the activation's input, used where the derivative cannot be read off the output (hardtanh, hardsigmoid, relu6).
+    `before` is the activation's input, for erf, whose derivative cannot be read off the output; `limits` are hardtanh's.
     """
     if output.ndim < 2 or output.is_nested or output.numel() == 0 or not output.is_floating_point():
         return None
     rows = _rows(output.detach(), unit_dim)
-    dead = _dead(rows) if kind in _DYING else 0.0
-    derivative = _derivative(kind, _thin(rows), None if before is None else _thin(_rows(before.detach(), unit_dim)))
+    dead = _dead(rows.abs() if kind == "threshold" else rows) if kind in _DYING else 0.0
+    inputs = _thin(_rows(before.detach(), unit_dim)) if kind == "erf" and before is not None else None
+    derivative = _derivative(kind, _thin(rows), inputs, limits or (-1.0, 1.0))
     share = units = None
     if derivative is not None:
         flat = derivative < FLAT
@@ -49,14 +59,15 @@ def _rows(x: Tensor, unit_dim: int) -> Tensor:
 
 
 def _thin(rows: Tensor) -> Tensor:
-    """At most about _SAMPLE elements, evenly spread over the rows."""
-    return rows if rows.numel() <= _SAMPLE else rows[:: rows.numel() // _SAMPLE]
+    """About _SAMPLE elements, evenly spread over the rows, but at least _ROWS rows: units are judged by their samples."""
+    step = min(rows.numel() // _SAMPLE, rows.shape[0] // _ROWS)
+    return rows if step < 2 else rows[::step]
 
 
 def _dead(rows: Tensor) -> float:
-    """Share of the units that are zero in every row: exact, though only suspects are read in full."""
+    """Share of the units, none of them negative, that are zero in every row: exact, though only suspects are read in full."""
     thin = _thin(rows)
-    alive = thin.amax(0) != 0  # outputs of these activations are not negative
+    alive = thin.amax(0) != 0
     if bool(alive.all()):
         return 0.0
     if rows.shape[0] > thin.shape[0]:
@@ -65,7 +76,7 @@ def _dead(rows: Tensor) -> float:
     return 1.0 - alive.float().mean().item()
 
 
-def _derivative(kind: str, y: Tensor, x: Tensor | None) -> Tensor | None:
+def _derivative(kind: str, y: Tensor, x: Tensor | None, limits: tuple[float | None, float | None]) -> Tensor | None:
     """The activation's derivative relative to its largest value, [rows, units]; None when it has no flat part to sit in."""
     if kind == "sigmoid":
         return 4 * y * (1 - y)
@@ -76,8 +87,8 @@ def _derivative(kind: str, y: Tensor, x: Tensor | None) -> Tensor | None:
     if kind == "erf" and x is not None:
         return torch.exp(-x * x)
     if kind == "hardtanh":
-        low, high = y.amin(), y.amax()
-        return ((y > low) & (y < high)).float()
+        low, high = limits
+        return ((y > (-math.inf if low is None else low)) & (y < (math.inf if high is None else high))).float()
     if kind == "hardsigmoid":
         return ((y > 0) & (y < 1)).float()
     return None

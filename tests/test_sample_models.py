@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from gradcheck_cli.pipeline import scan
 from gradcheck_cli.records import Finding
@@ -29,6 +31,15 @@ def _script() -> ModuleType:
 
 
 documents = _script()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Layers this small lose a hundredfold to waiting threads when the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _describe(findings: tuple[Finding, ...]) -> str:
@@ -63,9 +74,7 @@ def test_page_of_sample_models_is_fresh() -> None:
     assert documents.PAGE.read_text(encoding="utf-8") == documents.page(), "run python docs/samples.py"
 
 
-@pytest.mark.parametrize(
-    "line", ["# gradcheck-expect-never: GC101", "# gradcheck-expect: vanishing", "# gradcheck-expect:"]
-)
+@pytest.mark.parametrize("line", ["# gradcheck-expect-never: GC101", "# gradcheck-expect: vanishing", "# gradcheck-expect:"])
 def test_unreadable_expectation_is_an_error(tmp_path: Path, line: str) -> None:
     path = tmp_path / "model.py"
     path.write_text(f'"""A model."""\n{line}\n', encoding="utf-8")

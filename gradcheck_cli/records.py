@@ -75,7 +75,7 @@ class TensorStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterProfile:
-    """One parameter by its first name. `gradient` is None when none arrived; `noise` names why its gradient is rounding noise."""
+    """One parameter by its first name; `gradient` is None when none arrived, `noise` says why it is rounding noise."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -133,7 +133,6 @@ class LayerProfile:
     parameters: tuple[str, ...] = ()
     units: UnitFacts | None = None
     sample_variation: float | None = None  # RMS over the batch of (output - its batch mean) / RMS of the output, in [0, 1]
-    input_sample_variation: float | None = None
     mode: Literal["train", "eval"] = "train"
     facts: Mapping[str, float | str] = field(default_factory=dict)  # layer options that rules read (eps, p, num_features ...)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gradcheck_cli"
-THIRD_PARTY = {"torch", "numpy", "networkx", "yaml", "rich", "typer", "safetensors", "transformers", "lightning"}
+THIRD_PARTY = {"torch", "numpy", "yaml", "rich", "typer", "safetensors", "transformers", "lightning"}
 
 # What a part of the package may import of the package itself, and which third-party packages.
 # `errors`, `records`, `settings` and `phase` are the ground on which everything stands.
@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "options": (GROUND, set()),
     "configuration": (GROUND | {"options"}, set()),
     "loading": (GROUND, {"torch", "numpy", "safetensors"}),
-    "probing": (GROUND | {"loading.base", "loading.explain"}, {"torch", "numpy", "networkx"}),
+    "probing": (GROUND | {"loading.base", "loading.explain"}, {"torch", "numpy"}),
     "rules": (GROUND, set()),
     "remedies": (GROUND, {"yaml"}),
     "reporting": (GROUND, {"rich"}),
@@ -104,7 +104,7 @@ LIGHT = [
 
 @pytest.mark.parametrize("code", LIGHT)
 def test_what_needs_no_torch_loads_none(code: str) -> None:
-    check = f"{code}\nimport sys\nheavy = {{'torch', 'numpy', 'networkx'}} & sys.modules.keys()\nassert not heavy, heavy"
+    check = f"{code}\nimport sys\nheavy = {{'torch', 'numpy'}} & sys.modules.keys()\nassert not heavy, heavy"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -85,5 +85,8 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     loss = objective.compute(model, subject.batches[step % len(subject.batches)]).loss
     (loss * scale).backward()  # type: ignore[no-untyped-call]
+    for p in model.parameters():
+        if p.grad is not None and p.grad.layout is not torch.strided:
+            p.grad = p.grad.to_dense()  # Adam takes no sparse gradients
     optimizer.step()
     return float(loss.detach())

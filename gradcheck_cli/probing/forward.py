@@ -44,7 +44,6 @@ class ForwardObserver:
     def __init__(self, batch_size: int, sequences: int = 4) -> None:
         self.batch_size, self.sequences = batch_size, sequences
         self.layers: dict[str, LayerForward] = {}
-        self.finite: list[tuple[Call, bool, float]] = []  # (call, output is finite, abs-max), in order of return
         self.inputs: dict[str, tuple[nn.RNNBase, Tensor]] = {}
         self._last: tuple[weakref.ref[Tensor], Summary] | None = None
         self._channels_first = False  # the latest layer with parameters keeps its units in dimension 1
@@ -68,7 +67,6 @@ class ForwardObserver:
         else:
             summary = summarise(tensor, histogram=False)
             self._last = (weakref.ref(tensor), summary)
-            self.finite.append((call, summary.nonfinite == 0, summary.abs_max))
         if layer.output is None:
             layer.output = Summary()
         layer.output.add(summary)

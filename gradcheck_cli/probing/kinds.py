@@ -114,7 +114,7 @@ def activation_of(module: nn.Module) -> str | None:
 
 
 @functools.cache
-def _known_role(kind: type[nn.Module]) -> Role | None:
+def _known_role(kind: type[Any]) -> Role | None:
     if kind in _ACTIVATION_KINDS:
         return "activation"
     roles: tuple[tuple[Role, Any], ...] = (

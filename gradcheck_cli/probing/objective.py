@@ -111,9 +111,10 @@ def input_profiles(batch: Batch) -> tuple[InputProfile, ...]:
     """One InputProfile for each tensor of the batch that the model is called with."""
     profiles = []
     for name, tensor in [*named_tensors_in(list(batch.args)), *named_tensors_in(dict(batch.kwargs))]:
-        stats = summarise(
-            tensor.float() if not (tensor.is_floating_point() or tensor.is_complex()) else tensor, mean=True
-        ).to_stats()
+        counted = tensor if tensor.is_floating_point() or tensor.is_complex() else tensor.float()
+        summary = summarise(counted, mean=True)
+        summary.dtype = str(tensor.dtype).removeprefix("torch.")
+        stats = summary.to_stats()
         ratio, largest = _feature_scale(tensor) if tensor.is_floating_point() else (None, None)
         profiles.append(
             InputProfile(

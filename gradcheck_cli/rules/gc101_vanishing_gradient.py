@@ -1,34 +1,36 @@
 """The gradient shrinks steadily on its way from the loss to the first layers.
 
 What it measures
-The L2 norm of the gradient at every point of the spine: the tensors that each gradient path from the loss to a first layer must
-pass. Between two neighbours lies one layer or block; log10 of the ratio of their norms is its gain in decades, and the gains add up
-exactly to the drop. Layers whose gain shape alone decides (pooling, flattening, dropout) are left out, and so are steps of an
-unrolled loop (GC103) and the two largest single losses: a healthy network is flat with one or two jumps, a sick one falls along a
-straight line. What remains is the steady drop.
+The L2 norm of the gradient at every point of the spine: the tensors that each gradient path from the loss to a first
+layer must pass. Between two neighbours lies one layer or block; log10 of the ratio of their norms is its gain in
+decades, and the gains add up exactly to the drop. Layers whose gain shape alone decides (pooling, flattening,
+dropout) are left out, and so are steps of an unrolled loop (GC103) and the two largest single losses: a healthy
+network is flat with one or two jumps, a sick one falls along a straight line. What remains is the steady drop.
 
 Why it matters
-A layer that receives a thousandth of the gradient learns a thousandth as fast under SGD, and its update drowns in the noise of the
-layers behind it. Plain gradient descent does not recover from this, and adaptive optimizers only while the rest is small.
+A layer that receives a thousandth of the gradient learns a thousandth as fast under SGD, and its update drowns in the
+noise of the layers behind it. Plain gradient descent does not recover from this, and adaptive optimizers only while
+the rest is small.
 
 Limits and where they come from
-`steady-note`, `steady-warning` and `steady-error` in decades: measured on the networks of `benchmarks/trainability.py`, where the drop predicts
-whether training with tuned SGD or Adam succeeds, and on the healthy networks of `benchmarks/verdicts.py`, none of which reaches the
-lower limit. `short-segments` 7: up to two or three layers with their activations count as a short spine.
+`steady-note`, `steady-warning` and `steady-error` in decades: measured on the networks of
+`benchmarks/trainability.py`, where the drop predicts whether training with tuned SGD or Adam succeeds, and on the
+healthy networks of `benchmarks/verdicts.py`, none of which reaches the lower limit. `short-segments` 7: up to two or
+three layers with their activations count as a short spine.
 
 When it is wrong
-Adam divides by the gradient's own size and can outrun a drop of a few decades in a shallow network; the finding is then softened to a
-warning that says so, and to a note when the spine is also short and mild. A network whose first layers are meant to learn nothing
-(random features) is not harmed.
+Adam divides by the gradient's own size and can outrun a drop of a few decades in a shallow network; the finding is
+then softened to a warning that says so, and to a note when the spine is also short and mild. A network whose first
+layers are meant to learn nothing (random features) is not harmed.
 
 What to do
-Use an activation whose gain is near one (ReLU, GELU, SELU) with the initialisation that belongs to it (He for ReLU, LeCun for
-SELU, Xavier for tanh); add normalisation or residual connections when the network is deep. `gradcheck scan` lists which layers lose
-most.
+Use an activation whose gain is near one (ReLU, GELU, SELU) with the initialisation that belongs to it (He for ReLU,
+LeCun for SELU, Xavier for tanh); add normalisation or residual connections when the network is deep. `gradcheck scan`
+lists which layers lose most.
 
 References
-X. Glorot, Y. Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks"; K. He et al. (2015), "Delving
-deep into rectifiers"; S. Schoenholz et al. (2017), "Deep information propagation".
+X. Glorot, Y. Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks"; K. He et al.
+(2015), "Delving deep into rectifiers"; S. Schoenholz et al. (2017), "Deep information propagation".
 """
 
 from __future__ import annotations

@@ -1,30 +1,30 @@
 """The gradient grows steadily on its way from the loss to the first layers.
 
 What it measures
-As GC101, in the other direction: decades that the gradient's L2 norm gains along the spine, without layers whose gain shape alone
-decides, without unrolled time (GC104) and without the two largest single jumps.
+As GC101, in the other direction: decades that the gradient's L2 norm gains along the spine, without layers whose gain
+shape alone decides, without unrolled time (GC104) and without the two largest single jumps.
 
 Why it matters
-The first layers get updates that are far too large for any learning rate that suits the last ones: the loss jumps or turns into NaN,
-or, with a rate small enough to survive, the rest of the network does not learn.
+The first layers get updates that are far too large for any learning rate that suits the last ones: the loss jumps or
+turns into NaN, or, with a rate small enough to survive, the rest of the network does not learn.
 
 Limits and where they come from
-`steady-warning` and `steady-error` in decades, from `benchmarks/trainability.py`. With normalisation layers on the spine
-`norm-allowance` is added: deep chains of batch norm and ReLU grow by 2 to 3.5 decades at initialisation and train all the same, since
-a layer in front of a norm is indifferent to the size of its weights (G. Yang et al., 2019, "A mean field theory of batch
-normalization").
+`steady-warning` and `steady-error` in decades, from `benchmarks/trainability.py`. With normalisation layers on the
+spine `norm-allowance` is added: deep chains of batch norm and ReLU grow by 2 to 3.5 decades at initialisation and
+train all the same, since a layer in front of a norm is indifferent to the size of its weights (G. Yang et al., 2019,
+"A mean field theory of batch normalization").
 
 When it is wrong
-A network with weights far smaller than usual in front of norms shows large gradients that harm nobody: the update is large, and
-so is the indifference to it.
+A network with weights far smaller than usual in front of norms shows large gradients that harm nobody: the update is
+large, and so is the indifference to it.
 
 What to do
-Initialise with the gain that the activation asks for, clip gradients by norm while you look for the cause, add residual connections
-with a small branch.
+Initialise with the gain that the activation asks for, clip gradients by norm while you look for the cause, add
+residual connections with a small branch.
 
 References
-R. Pascanu et al. (2013), "On the difficulty of training recurrent neural networks"; G. Philipp et al. (2018), "The exploding gradient
-problem demystified"; G. Yang et al. (2019).
+R. Pascanu et al. (2013), "On the difficulty of training recurrent neural networks"; G. Philipp et al. (2018), "The
+exploding gradient problem demystified"; G. Yang et al. (2019).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, Limit, Profile, Rule, Severity
 from gradcheck_cli.rules.examples import layer_of, profile_of
 from gradcheck_cli.rules.trend import trend_finding, worst_trend
 
@@ -44,7 +44,7 @@ RULE = Rule(
     severity="error",
     limits=(
         Limit(name="steady-warning", value=2.0, unit="decades", source=_SOURCE),
-        Limit(name="steady-error", value=4.0, unit="decades", source=_SOURCE),
+        Limit(name="steady-error", value=3.0, unit="decades", source=_SOURCE),
         Limit(name="norm-allowance", value=2.0, unit="decades", source="G. Yang et al. (2019): growth that trains"),
     ),
     hides=("GC105", "GC202", "GC204", "GC301", "GC602"),
@@ -60,7 +60,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     growth = -trend.steady - (limits["norm-allowance"] if normed else 0.0)
     if growth < limits["steady-warning"]:
         return
-    severity = "error" if growth >= limits["steady-error"] else "warning"
+    severity: Severity = "error" if growth >= limits["steady-error"] else "warning"
     yield trend_finding(profile, trend, "GC102", -1.0, severity)
 
 

@@ -1,31 +1,33 @@
 """A recurrent layer forgets: the gradient vanishes on its way back through the sequence.
 
 What it measures
-For nn.RNN, nn.LSTM and nn.GRU the gradient of the last step's output with respect to the layer's input sequence, step by step; for
-cells and layers that a loop in your own code calls, the gradient of the last call's output with respect to each earlier one. The fitted
-decay is in decades per step; the horizon is the number of steps after which less than 1 % is left.
+For nn.RNN, nn.LSTM and nn.GRU the gradient of the last step's output with respect to the layer's input sequence, step
+by step; for cells and layers that a loop in your own code calls, the gradient of the last call's output with respect
+to each earlier one. The fitted decay is in decades per step; the horizon is the number of steps after which less than
+1 % is left.
 
 Why it matters
 What lies further back than the horizon cannot be learned: its gradient is smaller than the noise of the nearer steps.
 
 Limits and where they come from
-The decades lost over the whole sequence. A tanh RNN with PyTorch's default initialisation loses about 0.26 decades a step, whatever
-its width (its recurrent matrix has a spectral radius of 1/√3). `end-warning` and `end-error` are for a loss that sees the last step
-only, so that every earlier step depends on the way through time: 12 decades are 46 such steps, seven horizons. `every-error` is for a
-loss at many steps, where near dependencies are learned all the same. `gated-horizon`: gates can learn to hold, and at default
-initialisation an LSTM or GRU keeps 1 % for about nine steps, so a gated layer is reported only when it forgets within fewer steps than this.
-All chosen by us, measured on default-initialised layers of 16 to 256 units.
+The decades lost over the whole sequence. A tanh RNN with PyTorch's default initialisation loses about 0.26 decades a
+step, whatever its width (its recurrent matrix has a spectral radius of 1/√3). `end-warning` and `end-error` are for a
+loss that sees the last step only, so that every earlier step depends on the way through time: 12 decades are 46 such
+steps, seven horizons. `every-error` is for a loss at many steps, where near dependencies are learned all the same.
+`gated-horizon`: gates can learn to hold, and at default initialisation an LSTM or GRU keeps 1 % for about nine steps,
+so a gated layer is reported only when it forgets within fewer steps than this. All chosen by us, measured on
+default-initialised layers of 16 to 256 units.
 
 When it is wrong
 The task needs only the last few steps; then the finding is true and harmless.
 
 What to do
-Replace the vanilla RNN by a GRU or LSTM, start the forget gate's bias at 1 or more, initialise the recurrent matrix orthogonally, or
-cut the sequence.
+Replace the vanilla RNN by a GRU or LSTM, start the forget gate's bias at 1 or more, initialise the recurrent matrix
+orthogonally, or cut the sequence.
 
 References
-Y. Bengio et al. (1994), "Learning long-term dependencies with gradient descent is difficult"; R. Pascanu et al. (2013); R. Jozefowicz
-et al. (2015), "An empirical exploration of recurrent network architectures" (forget bias).
+Y. Bengio et al. (1994), "Learning long-term dependencies with gradient descent is difficult"; R. Pascanu et al.
+(2013); R. Jozefowicz et al. (2015), "An empirical exploration of recurrent network architectures" (forget bias).
 """
 
 from __future__ import annotations

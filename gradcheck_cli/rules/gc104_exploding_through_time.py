@@ -4,18 +4,20 @@ What it measures
 As GC103: the gradient of a recurrent layer's last step with respect to its earlier steps. Here it grows.
 
 Why it matters
-One long sequence is enough to throw the weights away: the norm of the update is ruled by the steps furthest back, and changes by
-decades from batch to batch.
+One long sequence is enough to throw the weights away: the norm of the update is ruled by the steps furthest back, and
+changes by decades from batch to batch.
 
 Limits and where they come from
-Decades gained over the whole sequence, fitted: `growth-warning` 2 and `growth-error` 4, as for depth (GC102). A recurrent matrix with a
-spectral radius of 1.05 reaches 2 decades over 100 linear steps. Chosen by us; no default-initialised layer of PyTorch grows at all.
+Decades gained over the whole sequence, fitted: `growth-warning` 2 and `growth-error` 4, as for depth (GC102). A
+recurrent matrix with a spectral radius of 1.05 reaches 2 decades over 100 linear steps. Chosen by us; no
+default-initialised layer of PyTorch grows at all.
 
 When it is wrong
 With gradient clipping the training survives, and may do well if the growth is confined to some sequences.
 
 What to do
-Clip the gradient by norm, initialise the recurrent matrix orthogonally or smaller, use a GRU or LSTM, or cut the sequence.
+Clip the gradient by norm, initialise the recurrent matrix orthogonally or smaller, use a GRU or LSTM, or cut the
+sequence.
 
 References
 R. Pascanu et al. (2013), "On the difficulty of training recurrent neural networks".

@@ -1,24 +1,27 @@
 """Layers beside the main path get no gradient worth the name, though one flows past them.
 
 What it measures
-The L2 norm of the gradient at each layer's output against the largest one on the way from the loss to the input. Counted are layers
-with weights that a gradient can reach, whose weights are no zero-initialised part, and that no steady decay along the spine explains.
+The L2 norm of the gradient at each layer's output against the largest one on the way from the loss to the input.
+Counted are layers with weights that a gradient can reach, whose weights are no zero-initialised part, and that no
+steady decay along the spine explains.
 
 Why it matters
-These layers are paid for in memory and time, and do not learn: a branch behind a saturated softmax, a block that a factor switches off,
-a path that a dead activation blocks.
+These layers are paid for in memory and time, and do not learn: a branch behind a saturated softmax, a block that a
+factor switches off, a path that a dead activation blocks.
 
 Limits and where they come from
-`ratio` 1e-9 below the largest gradient, or exactly zero, still after the training probe's Adam steps. Healthy networks at
-initialisation go down to 3e-4 on the query and key side of attention and to 1e-6 behind a layer scale, and both rise as soon as
-training starts; the limit leaves three decades. Source: benchmarks/verdicts.py. `share` of the model's trainable weights that must
-be starved before this is more than a note: 5 %, for parts that a batch happens not to need (an expert that no token is sent to).
+`ratio` 1e-9 below the largest gradient, or exactly zero, still after the training probe's Adam steps. Healthy
+networks at initialisation go down to 3e-4 on the query and key side of attention and to 1e-6 behind a layer scale,
+and both rise as soon as training starts; the limit leaves three decades. Source: benchmarks/verdicts.py. `share` of
+the model's trainable weights that must be starved before this is more than a note: 5 %, for parts that a batch
+happens not to need (an expert that no token is sent to).
 
 When it is wrong
 Experts, heads and embedding rows that this batch does not use; give a larger batch.
 
 What to do
-Look at what stands between the layer and the loss; shrink the logits before a softmax, start a gate at a small non-zero value.
+Look at what stands between the layer and the loss; shrink the logits before a softmax, start a gate at a small
+non-zero value.
 
 References
 J. Dehghani et al. (2023), "Scaling vision transformers to 22 billion parameters" (attention logits that saturate).
@@ -26,9 +29,9 @@ J. Dehghani et al. (2023), "Scaling vision transformers to 22 billion parameters
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
-from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, LayerProfile, Limit, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of
 from gradcheck_cli.rules.paths import listed
 from gradcheck_cli.rules.trend import learning_share
@@ -53,7 +56,8 @@ CONFIRM = "training"
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     top = max((p.l2 for s in profile.spines for p in s.points), default=0.0)
-    starved = [x for x in profile.layers if _starves(x, profile, limits["ratio"] * top)]
+    learning = {p.layer for p in profile.parameters if _could_learn(p)}
+    starved = [x for x in profile.layers if _starves(x, learning, limits["ratio"] * top)]
     if not starved or top == 0.0:
         return
     names = tuple(x.name for x in starved)
@@ -71,12 +75,16 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     )
 
 
-def _starves(layer: LayerProfile, profile: Profile, floor: float) -> bool:
+def _starves(layer: LayerProfile, learning: Container[str], floor: float) -> bool:
     if not layer.leaf or layer.role not in ("linear", "recurrent", "attention", "embedding") or layer.gradient is None:
         return False
-    weights = [p for p in profile.parameters if p.layer == layer.name and p.state != "frozen" and p.role != "bias"]
-    # Weights whose values make no difference to the loss are idle, not starved: attention over one token, a branch behind a zero gate.
-    return layer.gradient.l2 <= floor and any(p.value.rms > 0.0 and p.moves_loss is not False for p in weights)
+    return layer.gradient.l2 <= floor and layer.name in learning
+
+
+def _could_learn(parameter: ParameterProfile) -> bool:
+    """A weight whose values make no difference to the loss is idle, not starved: attention over one token, a shut gate."""
+    counts = parameter.state != "frozen" and parameter.role != "bias" and parameter.value.rms > 0.0
+    return counts and parameter.moves_loss is not False
 
 
 def _example(gradient: float, size: int = 32) -> Profile:

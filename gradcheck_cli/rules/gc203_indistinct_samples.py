@@ -33,8 +33,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
-from gradcheck_cli.rules.examples import layer_of, profile_of
+from gradcheck_cli.records import Finding, Limit, Profile, Rule
+from gradcheck_cli.rules.examples import input_of, layer_of, profile_of
 from gradcheck_cli.rules.paths import forward_path
 
 RULE = Rule(
@@ -81,22 +81,17 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
 
 
 def _at_the_input(profile: Profile) -> float | None:
-    """The variation of what the first layer reads; an embedding reads integers, so its output stands for it."""
-    for layer in sorted(profile.layers, key=lambda x: x.order):
-        if layer.leaf and layer.calls:
-            value = layer.input_sample_variation
-            if value is None and layer.role in ("embedding", "linear"):
-                value = layer.sample_variation
-            if value is not None:
-                return value
-    return None
+    """The variation of the batch; of integers the first layer's, for an embedding makes vectors of them."""
+    varied = [x.sample_variation for x in profile.batch if x.floating and x.sample_variation is not None]
+    if varied:
+        return max(varied)
+    ran = sorted((x for x in profile.layers if x.leaf and x.calls), key=lambda x: x.order)
+    return next((x.sample_variation for x in ran if x.sample_variation is not None), None)
 
 
 def _example(*variations: float, start: float = 1.0) -> Profile:
-    layers: list[LayerProfile] = []
-    for i, v in enumerate(variations):
-        layers.append(layer_of(f"net.{i}", sample_variation=v, input_sample_variation=start if i == 0 else None))
-    return profile_of(*layers)
+    layers = [layer_of(f"net.{i}", sample_variation=v) for i, v in enumerate(variations)]
+    return profile_of(*layers, batch=(input_of(sample_variation=start),))
 
 
 FIRES = (lambda: _example(*[0.5**i for i in range(16)]), lambda: _example(*[0.03 * 0.2**i for i in range(8)], start=0.1))

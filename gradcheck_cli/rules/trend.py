@@ -28,7 +28,7 @@ class Trend:
 
 
 def trend_of(spine: Spine) -> Trend:
-    """Add up the segments whose gain is learned or chosen: no pooling, no steps of an unrolled loop, nothing behind an exact zero."""
+    """Add up the segments whose gain is learned or chosen: no pooling, no unrolled steps, nothing behind an exact zero."""
     visits = Counter(point.layer for point in spine.points)
     counted = []
     for segment, point in zip(spine.segments, spine.points[1:], strict=True):
@@ -124,10 +124,8 @@ def trend_finding(profile: Profile, trend: Trend, code: str, sign: float, severi
     details = [("blame", " · ".join(_blame(s) for s in blamed[:3]) or "no single kind of layer")]
     if starved:
         held, sgd, adam = learning_share(profile, starved)
-        details.append(
-            ("starves", f"{len(starved)} layers hold {held:.0%} of the weights, {sgd:.0e} of the first step's learning under SGD, "
-             f"{adam:.0e} under Adam")
-        )  # fmt: skip
+        learns = f"{sgd:.0e} of the first step's learning under SGD, {adam:.0e} under Adam"
+        details.append(("starves", f"{len(starved)} layers hold {held:.0%} of the weights, {learns}"))
     linear = [s for s in parts if s.role == "linear"]
     count = sum(s.count for s in linear)
     return Finding(

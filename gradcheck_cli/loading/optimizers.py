@@ -19,7 +19,10 @@ from gradcheck_cli.loading.signatures import signature_of
 _NAMES = ("optimizer", "opt", "optim", "optimiser")
 _LR_NAMES = ("lr", "learning_rate", "LR", "LEARNING_RATE")
 _LIGHTNING = ("lightning.", "pytorch_lightning.")  # where a configure_optimizers that nobody wrote comes from
-_OPTIONS = ("momentum", "dampening", "weight_decay", "eps", "alpha", "rho")
+_OPTIONS = (
+    "momentum", "dampening", "weight_decay", "eps", "alpha", "rho", "centered", "momentum_decay", "initial_accumulator_value",
+    "decoupled_weight_decay",
+)  # fmt: skip
 
 
 def find_optimizer(context: Context, model: nn.Module) -> OptimizerSpec | None:

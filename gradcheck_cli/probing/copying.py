@@ -146,7 +146,7 @@ def _carry_over(model: nn.Module, copied: nn.Module, memo: dict[int, Any]) -> tu
             if key not in vars(twin):
                 setattr(twin, key, copy.deepcopy(value, memo))
         for hook in (parameter._backward_hooks or {}).values():
-            twin.register_hook(copy.deepcopy(hook, memo))
+            twin.register_hook(copy.deepcopy(hook, memo))  # type: ignore[no-untyped-call]
         if getattr(parameter, "_post_accumulate_grad_hooks", None):
             dropped.append(name)
     return tuple(dropped)

@@ -130,7 +130,7 @@ def _known_role(kind: type[Any]) -> Role | None:
 
 def role_of(module: nn.Module) -> Role:
     """What the module does to a gradient; by type, and for unknown types by name as a last resort."""
-    known = _known_role(type(module))
+    known = _known_role(type(module))  # type: ignore[arg-type]  # stubs make types of modules unhashable
     if known is not None:
         return known
     if any(True for _ in module.children()):

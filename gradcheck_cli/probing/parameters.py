@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from gradcheck_cli.loading.base import OptimizerSpec
 from gradcheck_cli.probing.graph import Graph
 from gradcheck_cli.probing.kinds import PASS_NODES, node_name, role_of, role_of_node
-from gradcheck_cli.probing.statistics import Summary, as_dense, summarise
+from gradcheck_cli.probing.statistics import as_dense, summarise
+from gradcheck_cli.probing.updates import update_ratio
 from gradcheck_cli.records import ParameterProfile, SourceSite, State
 
 ParameterRole = Literal["weight", "bias", "scale", "embedding", "recurrent", "other"]
@@ -54,7 +55,10 @@ def build_parameters(
 
     `reached` and `multiplied` come from `parameters_in`; `output_gradient` is the gradient's L2 per layer.
     """
-    owners = {id(p): (name, module) for name, module in model.named_modules() for p in module.parameters(recurse=False)}
+    owners: dict[int, tuple[str, nn.Module]] = {}
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), (name, module))  # a tied parameter belongs to the first that holds it
     names: dict[int, list[str]] = {}
     unique: dict[int, nn.Parameter] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -89,8 +93,8 @@ def build_parameters(
                 constant=parameter.numel() > 1 and value.low == value.high,
                 identical_units=_identical(parameter),
                 noise=noise,
-                update_ratio=None if gradient is None else _update_ratio(gradient, value.l2, optimizer),
-                touched_fraction=_touched(gradient, summary) if role == "embedding" and gradient is not None else None,
+                update_ratio=None if gradient is None else update_ratio(parameter, gradient, value.l2, optimizer),
+                touched_fraction=_touched(gradient) if role == "embedding" and gradient is not None else None,
                 site=sites.get(layer),
             )
         )
@@ -120,16 +124,14 @@ def _role(name: str, parameter: Tensor, module: nn.Module, multiplied: bool) -> 
 
 
 def _fans(parameter: Tensor, module: nn.Module) -> tuple[int | None, int | None]:
-    """(fan_in, fan_out) as torch.nn.init defines them; transposed for layers that store [in, out]."""
+    """(fan_in, fan_out) as torch.nn.init counts them, but by what flows in and out for layers that store [in, out]."""
     if parameter.ndim < 2 or isinstance(parameter, nn.parameter.UninitializedParameter):
         return None, None
     field = math.prod(parameter.shape[2:])
     out, into = parameter.shape[0] * field, parameter.shape[1] * field
-    transposed = isinstance(module, nn.modules.conv._ConvTransposeNd) or type(module).__name__ == "Conv1D"
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
-        groups = module.groups
-        return parameter.shape[0] * field // groups, parameter.shape[1] * field
-    return (out, into) if transposed else (into, out)
+        return out // module.groups, into
+    return (out, into) if type(module).__name__ == "Conv1D" else (into, out)
 
 
 def _identical(parameter: Tensor) -> bool:
@@ -141,29 +143,10 @@ def _identical(parameter: Tensor) -> bool:
     return bool((dense == dense[:1]).all())
 
 
-def _touched(gradient: Tensor, summary: Summary | None) -> float | None:
-    """Share of the rows that this batch looks up: untouched rows are exactly zero."""
+def _touched(gradient: Tensor) -> float | None:
+    """Share of the rows that this batch looks up: untouched rows are exactly zero, in their first element too."""
     if gradient.is_sparse:
         return gradient.coalesce().indices().shape[1] / gradient.shape[0]
-    return None if summary is None or not summary.looked_at else 1.0 - summary.zeros / summary.looked_at
-
-
-def _update_ratio(gradient: Tensor, value_l2: float, optimizer: OptimizerSpec | None) -> float | None:
-    """L2 of the optimizer's first update over L2 of the value; None without an optimizer or for an all-zero value.
-
-    SGD moves by lr·g, sign-normalised optimizers (Adam and its kin, RMSprop, Adagrad on their first step) by lr·g/(|g|+eps).
-    """
-    dense = as_dense(gradient)
-    if optimizer is None or dense is None or value_l2 == 0.0:
+    if gradient.ndim != 2 or gradient.numel() == 0:
         return None
-    name, options = optimizer.name.lower(), optimizer.options
-    if name in ("sgd", "asgd"):
-        step = optimizer.lr * float(torch.linalg.vector_norm(dense, dtype=torch.float64).item())
-    elif any(word in name for word in ("adam", "rmsprop", "adagrad", "lion", "adafactor")):
-        eps = options.get("eps", 1e-8)
-        scale = 1 / math.sqrt(1 - options.get("alpha", 0.99)) if "rmsprop" in name else 1.0
-        size = dense.reshape(-1).double() if dense.numel() < 1 << 20 else dense.reshape(-1)
-        step = optimizer.lr * scale * float(torch.linalg.vector_norm(size / (size.abs() + eps)).item())
-    else:
-        return None
-    return step / value_l2
+    return int(torch.count_nonzero(gradient[:, 0]).item()) / gradient.shape[0]

@@ -15,7 +15,8 @@ _NEUTRAL = (PASS_NODES - {"expand"}) | {"nativedropout"}
 def find_linear_pairs(graph: Graph, capture: Capture, on_spine: set[Node]) -> tuple[LinearPair, ...]:
     """Pairs of ungrouped linear or convolution layers on the spine whose composition is one linear layer.
 
-    Between them may stand only views and dropout, and the first one's output must feed nothing else.
+    Between them may stand only views and dropout, and the first one's output must feed nothing else. To be called before
+    the backward pass.
     """
     layers: dict[Node, tuple[str, nn.Module]] = {}
     dropouts: set[Node] = set()  # on the CPU a dropout is a product with its mask and no operation of its own
@@ -49,10 +50,25 @@ def _only_linear_input(
         if node in layers:
             return layers[node]
         # the view that a Linear puts around its matrix product when the input has more than two dimensions
-        if node not in dropouts and node_name(node) not in _NEUTRAL and node_name(node) not in ("addmm", "mm"):
+        neutral = node in dropouts or node_name(node) in _NEUTRAL or node_name(node) in ("addmm", "mm")
+        if not neutral and not _is_dropout(node):
             return None
         inputs = [n for n in graph.successors.get(node, ()) if not _from_parameter(n, graph)]
     return None
+
+
+def _is_dropout(node: Node) -> bool:
+    """True for a product with a mask of zeros and one number above one, which is what F.dropout makes on the CPU."""
+    if node_name(node) != "mul" or sum(n is not None for n, _ in node.next_functions) != 1:
+        return False
+    try:
+        mask = node._saved_other if node.next_functions[0][0] is not None else node._saved_self
+    except RuntimeError:  # edited in place since
+        return False
+    if mask is None or mask.numel() < 2:
+        return False
+    largest = mask.max()
+    return bool(largest > 1) and bool(((mask == 0) | (mask == largest)).all())
 
 
 def _from_parameter(node: Node, graph: Graph) -> bool:

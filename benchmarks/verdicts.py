@@ -193,7 +193,10 @@ def report(t: Tally, known: dict) -> list[str]:
     for title, entries in sections:
         lines += [f"{title}: {len(entries)}", "", *[f"- {e}" for e in entries], *([""] if entries else [])]
     mechanisms = Counter(m for name in {r.name for r in t.healthy} for m in known[name].mechanism.split(",") if m)
-    lines.append("healthy networks by mechanism: " + ", ".join(f"{m}: {n}" for m, n in sorted(mechanisms.items(), key=lambda x: int(x[0]))))
+    lines.append(
+        "healthy networks by mechanism: "
+        + ", ".join(f"{m}: {n}" for m, n in sorted(mechanisms.items(), key=lambda x: int(x[0])))
+    )
     seconds = sorted(r.seconds for r in (*t.healthy, *t.sick))
     lines.append(f"a scan takes {seconds[len(seconds) // 2]:.2f} s in the median, {seconds[-1]:.1f} s at most")
     return lines

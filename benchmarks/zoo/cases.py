@@ -68,9 +68,7 @@ def build_subject(
     torch.manual_seed(seed)
     net = model()
     batches = tuple(batch() for _ in range(BATCHES))
-    return Subject(
-        model=net.train(), batches=batches, objectives=objectives, optimizer=optimizer, sites={}, target=name
-    )
+    return Subject(model=net.train(), batches=batches, objectives=objectives, optimizer=optimizer, sites={}, target=name)
 
 
 def healthy(
@@ -88,9 +86,7 @@ def healthy(
     """Declare a healthy network; codes in `allowed` need a `defence`."""
     objectives = objective if isinstance(objective, tuple) else (objective,)
     build = partial(build_subject, name, model, batch, objectives, optimizer)
-    return Case(
-        name=name, family=family, mechanism=mechanism, build=build, also_allowed=frozenset(allowed), defence=defence
-    )
+    return Case(name=name, family=family, mechanism=mechanism, build=build, also_allowed=frozenset(allowed), defence=defence)
 
 
 def sick(

@@ -117,7 +117,9 @@ def _diffusion_cases(d: ModuleType) -> list[Case]:
     small = images(6, size=16)
     return [
         healthy("diffusers-unet", "package", lambda: d.UNet2DModel(**unet), small, custom(_noise, "ddpm"), mechanism="3"),
-        healthy("diffusers-dit", "package", lambda: d.DiTTransformer2DModel(**dit), small, custom(_noise, "ddpm"), mechanism="4"),
+        healthy(
+            "diffusers-dit", "package", lambda: d.DiTTransformer2DModel(**dit), small, custom(_noise, "ddpm"), mechanism="4"
+        ),
         healthy("diffusers-vae", "package", lambda: d.AutoencoderKL(**vae), small, custom(_reconstruction, "elbo")),
     ]
 

@@ -187,9 +187,7 @@ class MixtureDensity(nn.Module):
     def forward(self, x: Tensor) -> torch.distributions.Distribution:
         h = self.body(x)
         mixture = torch.distributions.Categorical(logits=self.weights(h))
-        return torch.distributions.MixtureSameFamily(
-            mixture, torch.distributions.Normal(self.means(h), self.scales(h).exp())
-        )
+        return torch.distributions.MixtureSameFamily(mixture, torch.distributions.Normal(self.means(h), self.scales(h).exp()))
 
 
 def sets(n: int = 32, elements: int = 12) -> MakeBatch:

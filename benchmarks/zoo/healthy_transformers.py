@@ -82,9 +82,7 @@ MEL = named(
 PAIRS = named(images(12), pixel_values=IDS, input_ids=lambda b: _caption(b.target), return_loss=lambda _: True)
 VIDEOS = named(images(4, 12), pixel_values=lambda b: b.args[0].unflatten(1, (4, 3)), labels=TARGET)
 SEGMENTS = named(images(4), pixel_values=IDS, labels=lambda b: (b.args[0][:, 0] > 0).long())
-FORECAST = named(
-    signals(8, 48, 2), past_values=lambda b: b.args[0][:, :32], future_values=lambda b: b.args[0][:, 32:]
-)
+FORECAST = named(signals(8, 48, 2), past_values=lambda b: b.args[0][:, :32], future_values=lambda b: b.args[0][:, 32:])
 
 
 def build(model: str, config: str, options: Mapping[str, Any]) -> nn.Module:

@@ -51,7 +51,13 @@ class AtariNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv = nn.Sequential(
-            nn.Conv2d(4, 16, 8, 4), nn.ReLU(), nn.Conv2d(16, 32, 4, 2), nn.ReLU(), nn.Conv2d(32, 32, 3, 1), nn.ReLU(), nn.Flatten()
+            nn.Conv2d(4, 16, 8, 4),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, 2),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, 1),
+            nn.ReLU(),
+            nn.Flatten(),
         )
         self.fc = nn.Sequential(nn.Linear(32 * 4 * 4, 128), nn.ReLU(), nn.Linear(128, 6))
 
@@ -72,7 +78,9 @@ class NBeats(nn.Module):
     def __init__(self, past: int = 32, blocks: int = 4):
         super().__init__()
         self.blocks = nn.ModuleList(
-            nn.Sequential(*[m for i in range(4) for m in (nn.Linear(past if i == 0 else 64, 64), nn.ReLU())], nn.Linear(64, past + 1))
+            nn.Sequential(
+                *[m for i in range(4) for m in (nn.Linear(past if i == 0 else 64, 64), nn.ReLU())], nn.Linear(64, past + 1)
+            )
             for _ in range(blocks)
         )
 

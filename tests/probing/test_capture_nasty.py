@@ -198,9 +198,7 @@ def troubled(where, action):
         h = torch.utils.checkpoint.checkpoint(self.block, h, use_reentrant=where.endswith("reentrant"))
         return self.head(Trouble.apply(h, action) if where.startswith("backward") else h)
 
-    model = net(
-        forward, stem=linear(), norm=nn.BatchNorm1d(4), drop=nn.Dropout(0.3), block=two_layers(), head=nn.LazyLinear(2)
-    )
+    model = net(forward, stem=linear(), norm=nn.BatchNorm1d(4), drop=nn.Dropout(0.3), block=two_layers(), head=nn.LazyLinear(2))
     model.steps = 0
     return model
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class LSTMTagger(nn.Module):
     def __init__(self, embedding_dim=6, hidden_dim=6, vocab_size=9, tagset_size=3):
         super().__init__()

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class DiceLoss(nn.Module):
     def forward(self, logits, targets):
         p = logits.sigmoid()

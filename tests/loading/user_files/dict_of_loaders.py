@@ -13,7 +13,4 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 model = nn.Linear(4, 3)
-loaders = {
-    p: DataLoader(TensorDataset(torch.randn(20, 4), torch.randint(0, 3, (20,))), batch_size=5)
-    for p in ("val", "train")
-}
+loaders = {p: DataLoader(TensorDataset(torch.randn(20, 4), torch.randint(0, 3, (20,))), batch_size=5) for p in ("val", "train")}

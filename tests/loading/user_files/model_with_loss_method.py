@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class VAE(nn.Module):
     def __init__(self):
         super().__init__()

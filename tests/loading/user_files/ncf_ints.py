@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class NCF(nn.Module):
     def __init__(self, num_users=100, num_items=50):
         super().__init__()

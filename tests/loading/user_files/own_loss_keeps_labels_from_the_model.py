@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()

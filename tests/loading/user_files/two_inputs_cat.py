@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class Two(nn.Module):
     def __init__(self):
         super().__init__()

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class ViT(nn.Module):
     def __init__(self, image_size=48, patch=8, d=32):
         super().__init__()

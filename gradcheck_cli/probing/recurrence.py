@@ -86,7 +86,6 @@ def loop_times(capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], 
         call = tap.calls[0][0]
         if not call.recompute and tap.node in graph.position:
             calls.setdefault(call.name, []).append(tap)
-    upstream = None
     found: list[TimeProfile] = []
     for name, taps in sorted(calls.items(), key=lambda item: item[0].count(".")):
         if any(name.startswith(f"{time.layer}.") for time in found):
@@ -98,9 +97,8 @@ def loop_times(capture: Capture, graph: Graph, sites: Mapping[str, SourceSite], 
         module = taps[0].calls[0][0].module
         if len(by_call) < MIN_STEPS or not any(True for _ in module.parameters()) or len(found) >= _MAX_LOOPS:
             continue
-        upstream = upstream if upstream is not None else _Reach(graph)
         steps = list(by_call.values())
-        if not upstream.reaches(steps[-1][0].node, steps[0][0].node):
+        if not _reaches(graph, steps[-1][0].node, {tap.node for tap in steps[0]}):
             continue
         l2 = _loop(steps, seed)
         time = TimeProfile(
@@ -117,7 +115,7 @@ def _gated(graph: Graph, module: nn.Module, steps: list[list[Tap]]) -> bool:
     The turn is what was computed between the last two calls, so the gates may also stand in the loop's own body. A gate that
     has nothing to do with the state is taken for one that has: then the layer is judged as mildly as nn.LSTM.
     """
-    if any(isinstance(m, nn.LSTMCell | nn.GRUCell) for m in module.modules()):
+    if any(isinstance(m, nn.LSTMCell | nn.GRUCell | nn.LSTM | nn.GRU) for m in module.modules()):
         return True
     start, end = (max(tap.node._sequence_nr() for tap in step) for step in steps[-2:])
     turn = (n for n in graph.order if start < n._sequence_nr() <= end and n.name().startswith(("Mul", "Addcmul", "Lerp")))
@@ -143,22 +141,17 @@ def _attached(graph: Graph, steps: list[list[Tap]]) -> int:
     return sum(any(tap.node in seen for tap in step) for step in steps[:-1])
 
 
-class _Reach:
-    """Is one node upstream of another? Walks between their positions only."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    def reaches(self, start: Node, goal: Node) -> bool:
-        limit, seen, stack = self.graph.position[goal], {start}, [start]
-        while stack:
-            for n in self.graph.successors[stack.pop()]:
-                if n is goal:
-                    return True
-                if n not in seen and self.graph.position[n] < limit:
-                    seen.add(n)
-                    stack.append(n)
-        return False
+def _reaches(graph: Graph, start: Node, goals: set[Node]) -> bool:
+    """Is one of the goals upstream of a node? Walks no further than the last of them."""
+    limit, seen, stack = max(graph.position[goal] for goal in goals), {start}, [start]
+    while stack:
+        for n in graph.successors[stack.pop()]:
+            if n in goals:
+                return True
+            if n not in seen and graph.position[n] < limit:
+                seen.add(n)
+                stack.append(n)
+    return False
 
 
 def _loop(steps: list[list[Tap]], seed: int) -> list[float]:

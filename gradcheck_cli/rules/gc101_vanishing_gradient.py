@@ -36,6 +36,7 @@ X. Glorot, Y. Bengio (2010), "Understanding the difficulty of training deep feed
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule, Severity
@@ -80,8 +81,11 @@ def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) 
     if looks is None or finding.severity == "note":
         return finding
     seeds = [t.steady for r in looks.repeats if (t := worst_trend(r, +1.0)) is not None]
-    if seeds and sum(s >= limits["steady-warning"] for s in seeds) * 2 <= len(seeds):
-        return dataclasses.replace(finding, severity="note", confirmed="not seen with other seeds and batches")
+    middle = statistics.median([finding.facts["steady"], *seeds])
+    if middle < limits["steady-warning"]:
+        return dataclasses.replace(finding, severity="note", confirmed=f"{middle:.1f} decades over other seeds and batches")
+    if middle < limits["steady-error"]:
+        finding = dataclasses.replace(finding, severity="warning")
     said = f"seen with {len(seeds)} further seeds" if seeds else ""
     if not looks.trained:
         return dataclasses.replace(finding, confirmed=said)

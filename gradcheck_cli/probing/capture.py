@@ -75,7 +75,7 @@ class Capture:
     def __enter__(self) -> Capture:
         if "torch._dynamo" in sys.modules:  # compiled regions run eagerly for now, so that inner modules are called
             self._context.enter_context(torch.compiler.set_stance("force_eager"))
-        self._context.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined, no-untyped-call]
+        self._context.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined]
         self._handles.append(register_module_forward_pre_hook(self._before))
         self._handles.append(register_module_forward_hook(self._after, with_kwargs=True, always_call=True))
         for module in self.model.modules():

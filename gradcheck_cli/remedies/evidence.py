@@ -37,7 +37,8 @@ def evidence(profile: Profile, finding: Finding) -> dict[str, Any]:
     activation = dominant_activation(profile, finding)
     optimizer = profile.optimizer.name if profile.optimizer else "unknown"
     linear = linear_layers(profile)
-    fans = [p.fan_in for p in profile.parameters if p.fan_in and p.layer in {x.name for x in linear}]
+    names = {layer.name for layer in linear}
+    fans = [p.fan_in for p in profile.parameters if p.fan_in and p.layer in names]
     found = {
         "activation": activation,
         "bounded": activation in _BOUNDED,
@@ -86,7 +87,7 @@ def square_layers(profile: Profile) -> list[LayerProfile]:
 def dominant_activation(profile: Profile, finding: Finding) -> str:
     """Return the blamed activation, else the most frequent one that is no softmax, else "none"."""
     if finding.facts.get("blame_role") == "activation":
-        blamed = finding.facts.get("blame_layers") or ()
+        blamed = set(finding.facts.get("blame_layers") or ())
         names = [activation_name(x) for x in profile.layers if x.name in blamed]
         return names[0] if names else str(finding.facts.get("blame_kind", "none"))
     counts = Counter(n for x in profile.layers if x.calls and (n := activation_name(x)) and n not in _NORMALISING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -44,7 +44,8 @@ def add_layers(page: Page, report: Report) -> None:
         head = (f"layers{of}{few}", "bold")
         page.add(Text.assemble(head, ("  L2 norms of gradients, RMS of outputs", "dim")), hang=2)
         reference = log10(profile.spines[0].points[0].l2) if profile.spines else math.nan
-        _add_rows(page, [_cells(row, profile, findings) for row in chosen], chosen, reference)
+        norms, flags = _norms(profile), _flags(findings)
+        _add_rows(page, [_cells(row, norms, flags) for row in chosen], chosen, reference)
 
 
 def _fold(layers: Sequence[LayerProfile], depth: int | None) -> list[Row]:
@@ -70,45 +71,66 @@ def _worst(rows: Sequence[Row], profile: Profile, findings: Sequence[Finding]) -
     steep = sorted(segments, key=lambda s: -abs(s.log10_gain) if math.isfinite(s.log10_gain) else -math.inf)
     spread = [points[round(i * (len(points) - 1) / (_WORST - 1))] for i in range(_WORST)] if points else []
     telling = [f.layer for f in findings] + points[:1] + points[-1:] + [s.layer for s in steep[:2]] + spread
+    places = {member.name: i for i, row in enumerate(rows) for member in row.members}
     chosen: list[int] = []
     for name in telling:
-        at = next((i for i, row in enumerate(rows) if any(m.name == name for m in row.members)), None)
+        at = places.get(name)
         if at is not None and at not in chosen and len(chosen) < _WORST:
             chosen.append(at)
     return [rows[i] for i in sorted(chosen)]
 
 
-def _cells(row: Row, profile: Profile, findings: Sequence[Finding]) -> list[Text]:
+def _norms(profile: Profile) -> dict[str, list[float]]:
+    """L2 norms of the parameters' gradients by the layer that holds them."""
+    norms: dict[str, list[float]] = {}
+    for parameter in profile.parameters:
+        if parameter.gradient is not None:
+            norms.setdefault(parameter.layer, []).append(parameter.gradient.l2)
+    return norms
+
+
+def _flags(findings: Sequence[Finding]) -> dict[str, list[tuple[int, bool, Finding]]]:
+    """The findings by each layer they concern, with their place in the report and whether that layer is to blame."""
+    flags: dict[str, list[tuple[int, bool, Finding]]] = {}
+    for number, finding in enumerate(findings):
+        for name in dict.fromkeys((finding.layer, *finding.affected)):
+            flags.setdefault(name, []).append((number, name == finding.layer, finding))
+    return flags
+
+
+def _cells(row: Row, norms: Mapping[str, list[float]], flags: Mapping[str, list[tuple[int, bool, Finding]]]) -> list[Text]:
     layer = row.layer
     name = Text.assemble(said(layer.name or "(root)"), " ", said(layer.kind, "dim"))
     if len(row.members) > 1:
         name.append(f" +{len(row.members) - 1} inside", style="dim")
     if layer.calls > 1:
         name.append(f" ×{layer.calls} calls", style="dim")
-    held = {member.name for member in row.members}
-    squares = [p.gradient.l2 for p in profile.parameters if p.layer in held and p.gradient is not None]
+    held = [member.name for member in row.members]
+    gradients = [norm for name in held for norm in norms.get(name, ())]
     return [
         name,
         Text(shape(layer.output.shape) if layer.output else ""),
         Text(short(layer.output.rms, 2) if layer.output else ""),
         Text(short(layer.gradient.l2, 2) if layer.gradient else ""),
         Text(),
-        Text(short(math.hypot(*squares), 2) if squares else ""),
-        _flags(row, held, findings),
+        Text(short(math.hypot(*gradients), 2) if gradients else ""),
+        _flagged(layer, [flag for name in held for flag in flags.get(name, ())]),
     ]
 
 
-def _flags(row: Row, held: set[str], findings: Sequence[Finding]) -> Text:
-    flags = Text()
-    if row.layer.state != "measured":
-        flags.append(row.layer.state + " ", style="yellow" if row.layer.state == "unreached" else "dim")
-    for finding in findings:
-        if finding.layer in held:
-            flags.append(finding.code + " ", style=STYLES[finding.severity])
-        elif held & set(finding.affected):
-            flags.append(f"({finding.code}) ", style="dim")
-    flags.rstrip()
-    return flags
+def _flagged(layer: LayerProfile, flags: Sequence[tuple[int, bool, Finding]]) -> Text:
+    """Name the layer's state and what was found, in the report's order; in brackets what only harms it."""
+    blamed = {number for number, to_blame, _ in flags if to_blame}
+    text = Text()
+    if layer.state != "measured":
+        text.append(layer.state + " ", style="yellow" if layer.state == "unreached" else "dim")
+    for number, finding in sorted({number: finding for number, _, finding in flags}.items()):
+        if number in blamed:
+            text.append(finding.code + " ", style=STYLES[finding.severity])
+        else:
+            text.append(f"({finding.code}) ", style="dim")
+    text.rstrip()
+    return text
 
 
 def _add_rows(page: Page, cells: list[list[Text]], rows: Sequence[Row], reference: float) -> None:

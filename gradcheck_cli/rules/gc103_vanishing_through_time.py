@@ -73,7 +73,7 @@ def _severity(time: TimeProfile, limits: Mapping[str, float]) -> Severity | None
     return "warning" if lost >= limits["end-warning"] else None
 
 
-def _example(decay: float, steps: int, *, kind: str = "RNN", **fields: bool) -> Profile:
+def _example(decay: float, steps: int, *, kind: str = "RNN", loss_at_end: bool = True) -> Profile:
     l2 = tuple(10.0 ** (decay * t) for t in range(steps))
     horizon = next((t for t, v in enumerate(l2) if v < 0.01), None)
     time = TimeProfile(
@@ -85,7 +85,7 @@ def _example(decay: float, steps: int, *, kind: str = "RNN", **fields: bool) -> 
         l2=l2,
         decay=decay,
         horizon=horizon,
-        **fields,
+        loss_at_end=loss_at_end,
     )
     return profile_of(layer_of("rnn", kind), layer_of("head"), times=(time,))
 

@@ -85,7 +85,6 @@ def _counts(parameter: ParameterProfile) -> bool:
         and parameter.state == "measured"
         and parameter.update_ratio is not None
         and 0 < parameter.update_ratio < math.inf  # no gradient at all is another rule's business
-        and parameter.update_ratio > 0
         and parameter.noise is None
         and not parameter.constant
         and parameter.value.rms > 0

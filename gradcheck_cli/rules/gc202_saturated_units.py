@@ -27,7 +27,7 @@ X. Glorot, Y. Bengio (2010), section 3; Y. LeCun et al., "Efficient BackProp" (1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of, units_of
@@ -53,14 +53,14 @@ UNCONFIRMED = "silent"  # on another batch the activation is not saturated: a pr
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    path = {layer.name for layer in forward_path(profile)}
-    bounded = [x for x in profile.layers if _counts(x, profile) and (x.name in path or not _may_gate(x))]
+    path, belonging = {layer.name for layer in forward_path(profile)}, _belonging(profile)
+    bounded = [x for x in profile.layers if _counts(x, belonging) and (x.name in path or not _may_gate(x))]
     flat = [layer for layer in bounded if _share(layer) >= limits["saturated-share"]]
     if not flat or (not any(layer.name in path for layer in flat) and 10 * len(flat) <= len(bounded)):
         return
     worst = max(flat, key=_share)
-    on_path = [layer for layer in bounded if layer.name in path]
-    most = len(flat) > 1 and 2 * sum(layer in flat for layer in on_path) >= len(on_path) > 0
+    on_path = sum(layer.name in path for layer in bounded)
+    most = len(flat) > 1 and 2 * sum(layer.name in path for layer in flat) >= on_path > 0
     first = next((layer for layer in flat if layer.name in path), flat[0])
     rest = [layer.name for layer in flat if layer is not first]
     yield Finding(
@@ -90,15 +90,19 @@ def _may_gate(layer: LayerProfile) -> bool:
     return layer.units is not None and layer.units.activation in ("sigmoid", "hardsigmoid")
 
 
-def _counts(layer: LayerProfile, profile: Profile) -> bool:
+def _belonging(profile: Profile) -> frozenset[str]:
+    """Names of the gated recurrent layers, and of the last activation where it belongs to the loss."""
+    gated = {time.layer for time in profile.times if time.gated}
+    last = leaves(profile)[-1:] if profile.objective.output_activation is not None else ()
+    return frozenset(gated.union(layer.name for layer in last))
+
+
+def _counts(layer: LayerProfile, belonging: Container[str]) -> bool:
     units = layer.units
     if units is None or units.saturated_fraction is None or units.activation in ("softmax", "log_softmax", "relu6"):
         return False
-    last = leaves(profile)[-1:]
-    if any(layer.name == x.name for x in last) and profile.objective.output_activation is not None:
-        return False
     owner = layer.parent if layer.functional else layer.name
-    return not any(time.gated and time.layer == owner for time in profile.times)
+    return layer.name not in belonging and owner not in belonging
 
 
 def _example(*shares: float, on_path: bool = True, kind: str = "Tanh") -> Profile:

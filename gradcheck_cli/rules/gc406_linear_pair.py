@@ -40,8 +40,9 @@ CONFIRM = "none"  # read off the graph
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
     wide = [pair for pair in profile.linear_pairs if pair.widths[1] >= min(pair.widths[0], pair.widths[2])]
+    layers = {layer.name: layer for layer in profile.layers}
     for chain in _chains(wide):
-        first = profile.layer(chain[0].first)
+        first = layers.get(chain[0].first)
         names = [chain[0].first, *(pair.second for pair in chain)]
         widths = [chain[0].widths[0], *(pair.widths[1] for pair in chain), chain[-1].widths[2]]
         flat = first is not None and first.kind == "Linear"
@@ -62,13 +63,14 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
 def _chains(pairs: Sequence[LinearPair]) -> list[list[LinearPair]]:
     """Join pairs that share a layer, in the order of the signal."""
     following = {pair.first: pair for pair in pairs}
-    starts = [pair for pair in pairs if pair.first not in {p.second for p in pairs}]
+    seconds = {pair.second for pair in pairs}
     chains = []
-    for pair in starts:
-        chain = [pair]
-        while (further := following.get(chain[-1].second)) is not None and further not in chain:
-            chain.append(further)
-        chains.append(chain)
+    for pair in pairs:
+        if pair.first not in seconds:  # so no chain is a circle
+            chain = [pair]
+            while (further := following.get(chain[-1].second)) is not None:
+                chain.append(further)
+            chains.append(chain)
     return chains
 
 

@@ -15,9 +15,10 @@ def without_victims(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> l
     A note hides only notes: what a second look has excused explains nothing. A victim of a victim belongs to the root.
     """
     hiders: dict[int, int] = {}
+    victims = [_victims(root, rules[root.code]) for root in findings]
     for i, victim in enumerate(findings):
         for j, root in enumerate(findings):
-            if i != j and victim.code in _victims(root, rules[root.code]) and _explains(root, victim):
+            if i != j and victim.code in victims[j] and _explains(root, victim):
                 hiders.setdefault(i, j)
     also: dict[int, list[Finding]] = {}
     for i in hiders:

@@ -50,8 +50,9 @@ def _softened(finding: Finding, file: RuleFile, seen: str) -> Finding | None:
 
 def _pattern(profile: Profile, last: TrainedProbe) -> str:
     """Name the known harmless cause where the profile tells: a part that starts at zero and has begun to move."""
+    trained = {parameter.name: parameter for parameter in last.profile.parameters}
     for parameter in profile.parameters:
-        now = last.profile.parameter(parameter.name)
+        now = trained.get(parameter.name)
         opens = parameter.value.rms == 0.0 and now is not None and now.value.rms > 0.0
         if opens and parameter.role in ("weight", "scale", "other"):
             return f": zero-initialised part (`{parameter.name}`) that training opens"

@@ -29,12 +29,12 @@ class Trend:
 
 def trend_of(spine: Spine) -> Trend:
     """Add up the segments whose gain is learned or chosen: no pooling, no unrolled steps, nothing behind an exact zero."""
-    visits = Counter(point.layer for point in spine.points)
+    unrolled = _unrolled(spine)
     counted = []
     for segment, point in zip(spine.segments, spine.points[1:], strict=True):
         if point.l2 == 0.0:
             break
-        if segment.role != "shape" and not _in_loop(segment, visits):
+        if segment.role != "shape" and segment.layer not in unrolled:
             counted.append(segment)
     total = -sum(s.log10_gain for s in counted)
     sign = 1.0 if total >= 0 else -1.0
@@ -43,14 +43,21 @@ def trend_of(spine: Spine) -> Trend:
     return Trend(spine, tuple(counted), total, steady)
 
 
-def _in_loop(segment: Segment, visits: Counter[str]) -> bool:
-    owner, _, operation = segment.layer.partition("/")
-    kind = operation.partition("#")[0]
-    if not operation:
-        return visits[segment.layer] >= UNROLLED
+def _unrolled(spine: Spine) -> frozenset[str]:
+    """Names of the layers and operations on the spine that are steps of a loop."""
+    visits = Counter(point.layer for point in spine.points)
+    looped = {name for name, count in visits.items() if count >= UNROLLED}
+    if not looped:
+        return frozenset()
     # the k-th operation of a kind in a loop body has a number of its own: count the kind when a layer is looped over too
-    same = sum(n for name, n in visits.items() if name == f"{owner}/{kind}" or name.startswith(f"{owner}/{kind}#"))
-    return same >= UNROLLED and any(n >= UNROLLED for n in visits.values())
+    kinds = Counter(_unnumbered(point.layer) for point in spine.points)
+    return frozenset(n for n in visits if (kinds[_unnumbered(n)] >= UNROLLED if "/" in n else n in looped))
+
+
+def _unnumbered(name: str) -> str:
+    """`cell/mul#7` → `cell/mul`."""
+    owner, slash, operation = name.partition("/")
+    return owner + slash + operation.partition("#")[0]
 
 
 def worst_trend(profile: Profile, sign: float) -> Trend | None:
@@ -71,7 +78,8 @@ class Share:
 
     @property
     def gain(self) -> float:
-        return 10.0 ** (self.decades / self.count)
+        """The geometric mean of the layers' gains."""
+        return math.pow(10.0, self.decades / self.count)
 
 
 def shares(trend: Trend, sign: float) -> list[Share]:

@@ -179,7 +179,8 @@ def report(t: Tally, known: dict) -> list[str]:
     lines = [
         "| | networks | runs | result |",
         "| --- | --- | --- | --- |",
-        f"| healthy | {networks} | {len(t.healthy)} | {t.alarm_rate:.1%} of runs and {len(loud)} networks raise a false alarm |",
+        f"| healthy | {networks} | {len(t.healthy)} | "
+        f"{t.alarm_rate:.1%} of runs and {len(loud)} networks raise a false alarm |",
         f"| sick | {len({r.name for r in t.sick})} | {len(t.sick)} | recall {t.recall:.1%} |",
         "",
     ]

@@ -234,7 +234,8 @@ def _all_exits(model: nn.Module, batch: Batch) -> Outcome:
 
 _IMAGES = images(24)
 CASES: tuple[Case, ...] = (
-    healthy("simclr", "training-step", lambda: nn.Sequential(encoder(), projector()), _IMAGES, custom(_contrast), mechanism="12"),
+    healthy("simclr", "training-step", lambda: nn.Sequential(encoder(), projector()), _IMAGES, custom(_contrast),
+            mechanism="12"),
     healthy("triplet", "training-step", encoder, _IMAGES, custom(_triplet), mechanism="12"),
     healthy("clip", "training-step", CLIP, _IMAGES, custom(_clip)),
     healthy("byol", "training-step", BYOL, _IMAGES, custom(_byol), mechanism="5,12"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -103,7 +105,7 @@ class ShuffleNet(nn.Module):
         widths = (24, 48, 64, 96)
         self.stages = nn.ModuleList(
             nn.Sequential(conv_norm(a, b, 3, 2, act=nn.ReLU()), ShuffleUnit(b), ShuffleUnit(b), ShuffleUnit(b))
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in itertools.pairwise(widths)
         )
         self.fc = nn.Linear(96, 10)
 

@@ -69,7 +69,7 @@ def _ode_case(ode: ModuleType) -> list[Case]:
             super().__init__()
             self.net = nn.Sequential(nn.Linear(32, 48), nn.Tanh(), nn.Linear(48, 32))
 
-        def forward(self, t: Tensor, h: Tensor) -> Tensor:
+        def forward(self, _t: Tensor, h: Tensor) -> Tensor:
             return self.net(h)
 
     class NeuralODE(nn.Module):
@@ -136,7 +136,8 @@ def _graph_cases(g: ModuleType) -> list[Case]:
 
     nets = {
         "gcn": g.GCNConv, "gat": lambda a, b: g.GATConv(a, b, heads=4, concat=False), "sage": g.SAGEConv,
-        "transformer": g.TransformerConv, "gin": lambda a, b: g.GINConv(nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Linear(b, b))),
+        "transformer": g.TransformerConv,
+        "gin": lambda a, b: g.GINConv(nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Linear(b, b))),
     }  # fmt: skip
     return [
         healthy(f"pyg-{name}", "package", lambda layer=layer: Net(layer), graph(), CLASSIFY) for name, layer in nets.items()
@@ -151,7 +152,8 @@ def _medical_cases(m: ModuleType) -> list[Case]:
     dense = {"init_features": 16, "growth_rate": 8, "block_config": (2, 2, 2)}
     return [
         healthy("monai-unet", "package", lambda: m.UNet(**flat, **unet), masks(), CLASSIFY, mechanism="3"),
-        healthy("monai-attention-unet", "package", lambda: m.AttentionUnet(**flat, **attention), masks(), CLASSIFY, mechanism="3"),
+        healthy("monai-attention-unet", "package", lambda: m.AttentionUnet(**flat, **attention), masks(), CLASSIFY,
+                mechanism="3"),
         healthy("monai-basic-unet", "package", lambda: m.BasicUNet(**flat, **basic), masks(), CLASSIFY, mechanism="3"),
         healthy("monai-segresnet", "package", lambda: m.SegResNet(**flat, init_filters=8), masks(), CLASSIFY),
         healthy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -17,7 +18,7 @@ def mlp(depth: int, activation: type[nn.Module], width: int = 64, init: str = ""
     """`depth` hidden layers; `init` "" keeps PyTorch's default."""
     sizes = [inputs] + [width] * depth
     layers: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         layers += [nn.Linear(a, b), activation()]
     net = nn.Sequential(*layers, nn.Linear(width, out))
     for module in net if init else ():

@@ -1,10 +1,12 @@
 """Networks as tutorials and repositories write them, with PyTorch's default initialisation and no norm to forgive it.
 
-The default (gain 0.41 with ReLU, 0.58 with tanh) costs a plain network 0.39 or 0.24 decades a layer. Up to about six layers that is
-harmless; the deeper ones here train with Adam and hardly with SGD, and a warning about them is true.
+The default (gain 0.41 with ReLU, 0.58 with tanh) costs a plain network 0.39 or 0.24 decades a layer. Up to about six layers
+that is harmless; the deeper ones here train with Adam and hardly with SGD, and a warning about them is true.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +37,7 @@ def mlp_autoencoder(*widths: int) -> nn.Module:
     """Linear layers down and up again with ReLU between."""
     sizes = [*widths, *widths[-2::-1]]
     layers: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -139,7 +141,7 @@ class PhysicsNet(nn.Module):
     def __init__(self, depth: int = 5, width: int = 20):
         super().__init__()
         sizes = [1] + [width] * depth
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.out = nn.Linear(width, 1)
         for layer in [*self.layers, self.out]:
             nn.init.xavier_normal_(layer.weight)
@@ -180,7 +182,8 @@ CASES: tuple[Case, ...] = (
             defence=MILD),
     healthy("vgg-11-default", "tutorial", lambda: vgg(11, norm=False, published_init=False), images(32), CLASSIFY,
             allowed=["GC101"], defence=MILD),
-    healthy("vgg-11-bn-default", "tutorial", lambda: vgg(11, norm=True, published_init=False), _IMAGES, CLASSIFY, mechanism="3"),
+    healthy("vgg-11-bn-default", "tutorial", lambda: vgg(11, norm=True, published_init=False), _IMAGES, CLASSIFY,
+            mechanism="3"),
     healthy("autoencoder-mlp-4", "tutorial", lambda: mlp_autoencoder(32, 24, 8), values(), _SELF),
     healthy("autoencoder-mlp-6", "tutorial", lambda: mlp_autoencoder(64, 48, 24, 8), values(features=64), _SELF),
     healthy("autoencoder-mlp-8", "tutorial", lambda: mlp_autoencoder(64, 48, 32, 16, 4), values(features=64), _SELF,

@@ -119,7 +119,8 @@ def _growing(name: str, what: str, model: Callable[[], nn.Module], batch=_X, *, 
 
 _VANISHING = (
     *(
-        _shrinking(f"sigmoid-{label}-{depth}", f"sigmoid, {label} initialisation", lambda d=depth, i=init: chain(d, nn.Sigmoid, i))
+        _shrinking(f"sigmoid-{label}-{depth}", f"sigmoid, {label} initialisation",
+                   lambda d=depth, i=init: chain(d, nn.Sigmoid, i))
         for label, init in (("default", None), ("xavier", gain(1.0)))
         for depth in (8, 16, 40)
     ),
@@ -149,11 +150,13 @@ _VANISHING = (
     _shrinking("elu-small-24", "ELU, gain 0.4", lambda: chain(24, nn.ELU, gain(0.4))),
     _shrinking("leaky-relu-small-20", "leaky ReLU, gain 0.5", lambda: chain(20, nn.LeakyReLU, gain(0.5))),
     _shrinking("softplus-small-16", "softplus, gain 0.5", lambda: chain(16, nn.Softplus, gain(0.5))),
-    _shrinking("vgg-16-default", "thirteen convolutions, default gain", lambda: vgg(16, norm=False, published_init=False), _IMAGES),
+    _shrinking("vgg-16-default", "thirteen convolutions, default gain", lambda: vgg(16, norm=False, published_init=False),
+               _IMAGES),
     sick("linear-small-30", "sick-depth", "no activation, gain 0.5", lambda: chain(30, None, gain(0.5)), _X, CLASSIFY,
          expect=VANISHES, also=(*_SHRINKS, "GC406")),
     sick("relu-default-20-regression", "sick-depth", "ReLU, default gain, squared error",
-         lambda: nn.Sequential(chain(20, nn.ReLU), nn.ReLU(), nn.Linear(10, 1)), values(), REGRESS, expect=VANISHES, also=_SHRINKS),
+         lambda: nn.Sequential(chain(20, nn.ReLU), nn.ReLU(), nn.Linear(10, 1)), values(), REGRESS, expect=VANISHES,
+         also=_SHRINKS),
 )  # fmt: skip
 _EXPLODING = (
     *(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
+import re
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gradcheck_cli.loading.base import Outcome
+from gradcheck_cli.loading.frames import is_user_file, shown_path
 from gradcheck_cli.probing.calls import Ownership
 from gradcheck_cli.probing.capture import Capture, graph_of
 from gradcheck_cli.probing.graph import Node
@@ -24,7 +25,8 @@ from gradcheck_cli.probing.tensors import tensors_in
 from gradcheck_cli.records import NonFinite, Profile, SourceSite
 
 _LEAD_UP = 5  # layers shown that ran just before
-_OWN = ("/torch/", "/gradcheck_cli/", "<frozen", "<string>")
+_ON_PURPOSE = ("masked_fill", "full_like", "where", "triu", "tril", "new_full", "fill")  # minus infinity is put there
+_Kind = Literal["nan", "inf"]
 
 
 def find_origins(
@@ -67,91 +69,93 @@ class _Watcher(TorchFunctionMode):
     def __init__(self, capture: Capture) -> None:
         super().__init__()
         self.capture = capture
-        self.found: tuple[str, str, Any, SourceSite | None] | None = None
+        self.found: tuple[str, str, _Kind, SourceSite | None] | None = None
         self.recent: deque[tuple[str, float]] = deque(maxlen=_LEAD_UP)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", str(func))
+        if self.found is not None:
+            return func(*args, **(kwargs or {}))
+        in_place = name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
+        given = self._finite(args, kwargs) if in_place else None  # afterwards its first argument is its result
         result = func(*args, **(kwargs or {}))
-        if self.found is None:
-            with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._look(func, args, kwargs, result)
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            self._look(name.strip("_"), args, kwargs, given, result)
         return result
 
-    def _look(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def _finite(self, args: Any, kwargs: Any) -> bool:
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            return all(_finite(t) for t in tensors_in([args, kwargs]))
+
+    def _look(self, name: str, args: Any, kwargs: Any, given: bool | None, result: Any) -> None:
         outputs = [t for t in tensors_in(result) if _readable(t)]
-        if not outputs:
-            return
+        bad = [t for t in outputs if not _finite(t)]
         call = self.capture.frame()
         layer = call.name if call else ""
-        name = getattr(func, "__name__", str(func)).strip("_")
-        if all(_finite(t) for t in outputs):
-            if call is not None and name not in ("get", "set"):
-                self.recent.append((f"{layer}: {name}", max((t.abs().max().item() for t in outputs if t.numel()), default=0.0)))
+        if not bad:
+            if outputs and call is not None and name not in ("get", "set"):
+                self.recent.append((f"{layer}: {name}", _largest(outputs)))
             return
-        if any(_readable(t) and not _finite(t) for t in tensors_in([args, kwargs])) or not any(
-            True for _ in tensors_in([args, kwargs])
-        ):
-            return  # a victim, or a constant such as a mask of -inf
-        if name in ("masked_fill", "masked_fill_", "full_like", "where", "triu", "tril", "new_full", "fill"):
-            return  # minus infinity put there on purpose
-        kind = "nan" if any(bool(torch.isnan(t).any()) for t in outputs) else "inf"
-        self.found = (layer, name, kind, _user_site())
+        constant = not any(True for _ in tensors_in([args, kwargs]))  # such as a mask of minus infinity
+        victim = not (self._finite(args, kwargs) if given is None else given)
+        if not constant and not victim and name not in _ON_PURPOSE:
+            self.found = (layer, name, _kind(bad), _user_site())
 
 
 def find_backward_origin(model: nn.Module, run: Callable[[], Outcome], sites: Mapping[str, SourceSite]) -> NonFinite | None:
     """Run forward and backward again and return the first node, loss side first, that makes a non-finite gradient."""
-    found: list[tuple[Node, str]] = []
-    recent: deque[tuple[str, float]] = deque(maxlen=_LEAD_UP)
-    handles = []
     with Capture(model) as capture, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with torch.autograd.set_detect_anomaly(True, check_nan=False):  # each node then keeps the stack that made it
-            outcome = run()
-        graph = graph_of(outcome.loss)
-        ownership = Ownership(capture.calls)
-
-        def look(node: Node) -> Callable[[Any, Any], None]:
-            def after(inputs: Any, outputs: Any) -> None:
-                if found:
-                    return
-                made, given = _all_finite(inputs), _all_finite(outputs)
-                if not made and given:
-                    bad = next(t for t in inputs if t is not None and not _finite(t))
-                    found.append((node, "nan" if bool(torch.isnan(bad).any()) else "inf"))
-                elif made:
-                    largest = max(
-                        (float(t.abs().max()) for t in inputs if t is not None and t.numel() and _readable(t)), default=0.0
-                    )
-                    recent.append((node_name(node), largest))
-
-            return after
-
+            loss = run().loss
+        graph, ownership, follower = graph_of(loss), Ownership(capture.calls), _Follower()
+        handles = [node.register_hook(follower.after(node)) for node in graph.order if node.next_functions]
         try:
-            for node in graph.order:
-                if node.next_functions:
-                    handles.append(node.register_hook(look(node)))
-            outcome.loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
         finally:
             for handle in handles:
                 handle.remove()
-        if not found:
+        del loss
+        origin = follower.origin(ownership, sites)
+        follower.found = None
+        graph.release()
+    return origin
+
+
+class _Follower:
+    """Test every gradient of a backward pass; remembers the first offender and the abs-max of what was passed on before it."""
+
+    def __init__(self) -> None:
+        self.found: tuple[Node, _Kind] | None = None
+        self.recent: deque[tuple[str, float]] = deque(maxlen=_LEAD_UP)
+
+    def after(self, node: Node) -> Callable[[Any, Any], None]:
+        def look(passed_on: Any, received: Any) -> None:
+            if self.found is not None:
+                return
+            gradients = [t for t in passed_on if t is not None]
+            bad = [t for t in gradients if not _finite(t)]
+            if not bad:
+                self.recent.append((node_name(node), _largest(gradients)))
+            elif all(t is None or _finite(t) for t in received):
+                self.found = node, _kind(bad)
+
+        return look
+
+    def origin(self, ownership: Ownership, sites: Mapping[str, SourceSite]) -> NonFinite | None:
+        if self.found is None:
             return None
-        node, kind = found[0]
+        node, kind = self.found
         owner = ownership.owner(node)
         layer = owner.name if owner else ""
-        site = _site_of("".join(node.metadata.get("traceback_", []))) or sites.get(layer)
-        result = NonFinite(
+        return NonFinite(
             phase="backward",
             layer=layer,
             operation=node_name(node),
-            kind="nan" if kind == "nan" else "inf",
-            site=site,
-            lead_up=tuple(recent),
+            kind=kind,
+            site=_site_of("".join(node.metadata.get("traceback_", []))) or sites.get(layer),
+            lead_up=tuple(self.recent),
         )
-        del outcome
-        found.clear()
-        graph.release()
-    return result
 
 
 def _readable(t: Tensor) -> bool:
@@ -162,23 +166,25 @@ def _finite(t: Tensor) -> bool:
     return not _readable(t) or t.numel() == 0 or math.isfinite(float(t.detach().abs().double().amax()))
 
 
-def _all_finite(gradients: Any) -> bool:
-    return all(t is None or _finite(t) for t in gradients)
+def _kind(tensors: list[Tensor]) -> _Kind:
+    return "nan" if any(bool(torch.isnan(t).any()) for t in tensors) else "inf"
+
+
+def _largest(tensors: list[Tensor]) -> float:
+    return max((float(t.abs().max()) for t in tensors if t.numel() and _readable(t)), default=0.0)
 
 
 def _user_site() -> SourceSite | None:
-    for frame in reversed(traceback.extract_stack()):
-        if not any(part in frame.filename.replace("\\", "/") for part in _OWN):
-            return SourceSite(file=Path(os.path.relpath(frame.filename)).as_posix(), line=frame.lineno or 1)
+    """The innermost line of the user's own that runs now."""
+    for frame, line in traceback.walk_stack(None):
+        if is_user_file(frame.f_code.co_filename):
+            return SourceSite(file=shown_path(frame.f_code.co_filename, Path.cwd()), line=line)
     return None
 
 
 def _site_of(stack: str) -> SourceSite | None:
-    """The innermost frame of the user's own in a formatted stack."""
-    for line in reversed(stack.splitlines()):
-        parts = line.strip().split('"')
-        if line.strip().startswith('File "') and len(parts) > 2 and not any(p in parts[1].replace("\\", "/") for p in _OWN):
-            number = parts[2].split("line ")[-1].split(",")[0]
-            if number.isdigit():
-                return SourceSite(file=parts[1], line=int(number))
+    """The innermost line of the user's own in a formatted stack."""
+    for file, line in reversed(re.findall(r'^\s*File "(.+)", line (\d+)', stack, flags=re.MULTILINE)):
+        if is_user_file(file):
+            return SourceSite(file=shown_path(file, Path.cwd()), line=int(line))
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,13 +12,13 @@ from gradcheck_cli.loading.base import Batch
 from zoo.cases import BINARY, CLASSIFY, REGRESS, Case, MakeBatch, healthy
 
 
-def graph(nodes: int = 120, features: int = 16, classes: int = 4) -> MakeBatch:
+def graph(nodes: int = 120, features: int = 16, classes: int = 4, edges: float = 1.0) -> MakeBatch:
     """Node features [V, D], dense 0/1 adjacency [V, V] with self-loops that favours equal classes; target [V]."""
 
     def make() -> Batch:
         y = torch.randint(0, classes, (nodes,))
         same = (y[:, None] == y).float()
-        adjacency = (torch.rand(nodes, nodes) < 0.01 + 0.08 * same).float().triu(1)
+        adjacency = (torch.rand(nodes, nodes) < edges * (0.01 + 0.08 * same)).float().triu(1)
         adjacency = adjacency + adjacency.T + torch.eye(nodes)
         return Batch(args=(torch.randn(nodes, features) + F.one_hot(y, features), adjacency), target=y)
 
@@ -29,7 +31,7 @@ class GCN(nn.Module):
     def __init__(self, depth: int = 2, width: int = 32):
         super().__init__()
         sizes = [16] + [width] * (depth - 1) + [4]
-        self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes))
         self.drop = nn.Dropout(0.5)
         for layer in self.layers:
             nn.init.xavier_uniform_(layer.weight)
@@ -127,7 +129,7 @@ class PointNet(nn.Module):
     def shared(*sizes: int) -> nn.Sequential:
         """1×1 convolutions with BatchNorm and ReLU."""
         layers: list[nn.Module] = []
-        for a, b in zip(sizes, sizes[1:], strict=False):
+        for a, b in itertools.pairwise(sizes):
             layers += [nn.Conv1d(a, b, 1), nn.BatchNorm1d(b), nn.ReLU()]
         return nn.Sequential(*layers)
 

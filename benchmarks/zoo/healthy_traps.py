@@ -44,7 +44,10 @@ class DiT(nn.Module):
     def __init__(self, dim: int = 48):
         super().__init__()
         self.patch, self.label = nn.Conv2d(3, dim, 4, 4), nn.Embedding(10, dim)
-        self.blocks, self.norm = nn.ModuleList(AdaptiveBlock(dim) for _ in range(3)), nn.LayerNorm(dim, elementwise_affine=False)
+        self.blocks, self.norm = (
+            nn.ModuleList(AdaptiveBlock(dim) for _ in range(3)),
+            nn.LayerNorm(dim, elementwise_affine=False),
+        )
         self.out = nn.Linear(dim, 48)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -67,13 +70,17 @@ class Controlled(nn.Module):
 
     def __init__(self, width: int = 24):
         super().__init__()
+
         def body() -> nn.Module:
             return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1))
 
         self.stem, self.trunk, self.head = nn.Conv2d(3, width, 3, padding=1), body(), nn.Conv2d(width, 3, 3, padding=1)
         for module in (self.stem, self.trunk, self.head):
             module.requires_grad_(False)
-        self.copy, self.before, self.after = copy.deepcopy(self.trunk).requires_grad_(), *(nn.Conv2d(c, width, 1) for c in (3, width))
+        self.copy, self.before, self.after = (
+            copy.deepcopy(self.trunk).requires_grad_(),
+            *(nn.Conv2d(c, width, 1) for c in (3, width)),
+        )
         for gate in (self.before, self.after):
             nn.init.zeros_(gate.weight)
             nn.init.zeros_(gate.bias)
@@ -240,7 +247,8 @@ def padded(n: int = 12, steps: int = 24) -> Callable[[], Batch]:
 def small_before_norm() -> nn.Module:
     """Convolutions a thousand times too small, each followed by BatchNorm, which does not care."""
     net = nn.Sequential(
-        *[m for a, b in ((3, 16), (16, 32), (32, 32)) for m in (nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())],
+        *[m for a, b in ((3, 16), (16, 32), (32, 32))
+          for m in (nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())],
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     )  # fmt: skip
     for module in net:
@@ -257,9 +265,22 @@ def plain_bn(depth: int) -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(2), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
 
 
+class RootOfReLU(nn.Module):
+    """√relu(x): an infinite derivative at every zero, which ReLU's own derivative discards."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(32, 48), nn.Linear(48, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(torch.sqrt(F.relu(self.first(x))))
+
+
 SUMMED = supervised("cross_entropy", lambda o, t: F.cross_entropy(o.flatten(0, -2), t.flatten(), reduction="sum"))
 SCALED = supervised("cross_entropy", lambda o, t: F.cross_entropy(o, t) * 1e-4)
-DICE = supervised("other", lambda o, t: 1 - 2 * (o.softmax(1)[:, 1] * (t == 1)).sum() / (o.softmax(1)[:, 1].sum() + (t == 1).sum() + 1))
+DICE = supervised(
+    "other", lambda o, t: 1 - 2 * (o.softmax(1)[:, 1] * (t == 1)).sum() / (o.softmax(1)[:, 1].sum() + (t == 1).sum() + 1)
+)
 _X, _IMAGES, _LM = vectors(), images(), next_tokens()
 
 
@@ -272,7 +293,9 @@ def _r1(model: Pair, batch: Batch) -> Outcome:
     score = model.discriminator(real)
     slope = torch.autograd.grad(score.sum(), real, create_graph=True)[0]
     fake = model.discriminator(model(len(real)).detach())
-    return Outcome(loss=F.softplus(-score).mean() + F.softplus(fake).mean() + 5 * slope.square().sum((1, 2, 3)).mean(), output=score)
+    return Outcome(
+        loss=F.softplus(-score).mean() + F.softplus(fake).mean() + 5 * slope.square().sum((1, 2, 3)).mean(), output=score
+    )
 
 
 def _non_saturating(model: Pair, batch: Batch) -> Outcome:
@@ -297,7 +320,8 @@ CASES: tuple[Case, ...] = (
     healthy("controlnet", "trap", Controlled, image_pairs(), REGRESS, mechanism="1"),
     healthy("cellular-automaton", "trap", Automaton, image_pairs(8, size=16), REGRESS, mechanism="1,12"),
     healthy("prompt-tuning", "trap", PromptTuned, _LM, PER_TOKEN),
-    healthy("stylegan-r1", "trap", lambda: Pair(StyleGenerator(), discriminator(norm="none"), lambda n: torch.randn(n, 32)), images(8),
+    healthy("stylegan-r1", "trap", lambda: Pair(StyleGenerator(), discriminator(norm="none"), lambda n: torch.randn(n, 32)),
+            images(8),
             (custom(_non_saturating, "generator_loss"), custom(_r1, "r1"))),
     healthy("norm-free", "trap", normfree, _IMAGES, CLASSIFY, mechanism="1"),
     healthy("binarised", "trap", Binarised, _X, CLASSIFY, mechanism="3"),
@@ -309,18 +333,23 @@ CASES: tuple[Case, ...] = (
     healthy("plain-bn-34", "trap", lambda: plain_bn(34), images(12), CLASSIFY, mechanism="9"),
     healthy("summed-loss", "trap", GPT, _LM, SUMMED, mechanism="9"),
     healthy("loss-times-1e-4", "trap", lambda: mlp(3, nn.ReLU), _X, SCALED),
-    healthy("dice-loss", "trap", lambda: nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 4, 1)), masks(), DICE),
+    healthy("dice-loss", "trap", lambda: nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 4, 1)), masks(),
+            DICE),
+    healthy("root-of-relu", "trap", RootOfReLU, _X, CLASSIFY, mechanism="9"),
     healthy("one-token-attention", "trap", GPT, next_tokens(16, 1), PER_TOKEN, mechanism="7"),
     healthy("labels-are-inputs-tied", "trap", GPT, lambda: _same(_LM()), PER_TOKEN, mechanism="7"),
     healthy("vit-batch-1", "trap", ViT, images(1), CLASSIFY, mechanism="7,11"),
     healthy("vit-one-class", "trap", ViT, images(8, classes=1), CLASSIFY, mechanism="7,11"),
-    healthy("stochastic-depth-batch-1", "trap", lambda: resnet(lambda a, b, s: PreActBlock(a, b, s, survival=0.5)), images(1), CLASSIFY,
+    healthy("stochastic-depth-batch-1", "trap", lambda: resnet(lambda a, b, s: PreActBlock(a, b, s, survival=0.5)), images(1),
+            CLASSIFY,
             mechanism="6,7"),
     healthy("vit-drop-path-batch-1", "trap", lambda: ViT(drop=0.5), images(1), CLASSIFY, mechanism="6,7,11"),
     healthy("bert-shared-layer", "trap", lambda: shared_bert(), tagged_tokens(), PER_TOKEN, mechanism="12"),
-    healthy("irnn-100", "trap", lambda: LastStep(rnn(nonlinearity="relu"), recurrent_scale(1.0, identity=True)), signals(8, 100), CLASSIFY,
+    healthy("irnn-100", "trap", lambda: LastStep(rnn(nonlinearity="relu"), recurrent_scale(1.0, identity=True)),
+            signals(8, 100), CLASSIFY,
             mechanism="11", allowed=["GC602"], defence="a hundred inputs add up in the identity: the first loss is large"),
-    healthy("rnn-orthogonal-60", "trap", lambda: LastStep(rnn(), recurrent_scale(1.0)), signals(8, 60), CLASSIFY, mechanism="11"),
+    healthy("rnn-orthogonal-60", "trap", lambda: LastStep(rnn(), recurrent_scale(1.0)), signals(8, 60), CLASSIFY,
+            mechanism="11"),
     healthy("layer-scale-1e-6-deep", "trap", lambda: ViT(depth=10, dim=32, scale=1e-6), _IMAGES, CLASSIFY, mechanism="2,11"),
     healthy("sum-of-experts-regression", "trap", lambda: mlp(2, nn.Tanh, out=3), values(outputs=3, scale=5), REGRESS),
 )  # fmt: skip

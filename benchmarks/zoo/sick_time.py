@@ -41,7 +41,7 @@ class Loop(nn.Module):
             nn.init.zeros_(self.rec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = torch.zeros(len(x), self.rec.in_features)
+        h = x.new_zeros(len(x), self.rec.in_features)
         for step in x.unbind(1):
             h = self.activation(self.inp(step) + self.rec(h))
         return self.head(h)
@@ -134,12 +134,14 @@ CASES: tuple[Case, ...] = (
     _forgets("rnn-loop-contracting-80", "hand-written loop, 0.4 × orthogonal", lambda: Loop(scale=0.4), 80),
     _forgets("rnn-loop-sigmoid-100", "hand-written loop, sigmoid", lambda: Loop(torch.sigmoid), 100),
     _forgets("rnn-cell-120", "nn.RNNCell in a loop", CellLoop, 120),
-    _forgets("lstm-forget-shut-100", "forget bias -6", lambda: LastStep(nn.LSTM(8, 32, batch_first=True), shut_gate(-6.0)), 100),
+    _forgets("lstm-forget-shut-100", "forget bias -6", lambda: LastStep(nn.LSTM(8, 32, batch_first=True), shut_gate(-6.0)),
+             100),
     _forgets("gru-update-shut-100", "update bias -8 and small recurrence",
              lambda: LastStep(nn.GRU(8, 32, batch_first=True), lambda g: (shut_gate(-8.0)(g), g.weight_hh_l0.mul_(0.1))), 100),
     sick("rnn-tokens-128", "sick-time", "tokens, vanilla RNN", lambda: TokenRNN(1), labelled_tokens(8, 128), CLASSIFY,
          expect=FORGETS, also=_LATE),
-    sick("rnn-forecast-200", "sick-time", "regression from the last step", lambda: LastStep(nn.RNN(1, 32, batch_first=True), outputs=1),
+    sick("rnn-forecast-200", "sick-time", "regression from the last step",
+         lambda: LastStep(nn.RNN(1, 32, batch_first=True), outputs=1),
          lambda: _last_target(forecasts(8, 200)()), REGRESS, expect=FORGETS, also=_LATE),
     _grows("rnn-relu-identity-1.2-100", "ReLU recurrence, 1.2 × identity",
            lambda: LastStep(rnn(nonlinearity="relu"), recurrent_scale(1.2, identity=True)), 100),

@@ -12,7 +12,9 @@ Limits and where they come from
 None.
 
 When it is wrong
-Never, if the optimizer uses that gradient.
+Where something in front discards it: the derivative of ReLU, `clamp` and max-pooling picks values instead of multiplying by
+zero, so `sqrt(relu(x))` sends an infinity backward that reaches no parameter. While every parameter's gradient is finite
+this is a note.
 
 What to do
 Keep the argument away from the singular point inside the function (`sqrt(x.clamp_min(eps))`), and choose the safe argument
@@ -24,11 +26,12 @@ PyTorch, "Numerical accuracy"; pytorch issue 6394 (gradient of sqrt at zero).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from gradcheck_cli.records import Finding, NonFinite, Profile, Rule
-from gradcheck_cli.rules.examples import layer_of, profile_of
+from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of, stats_of
 from gradcheck_cli.rules.nonfinite_origin import describe, lead_up
 
 RULE = Rule(
@@ -45,12 +48,14 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
     origin = next((n for n in profile.nonfinite if n.phase == "backward"), None)
     if origin is None:
         return
+    harmed = any(p.gradient is not None and p.gradient.nonfinite for p in profile.parameters)
+    effect = f"the loss itself is {profile.objective.value:g}" if harmed else "it is discarded before it reaches a parameter"
     yield Finding(
         code="GC502",
-        severity="error",
+        severity="error" if harmed else "note",
         layer=origin.layer,
         site=origin.site,
-        message=f"{describe(origin)}, going backward; the loss itself is {profile.objective.value:g}",
+        message=f"{describe(origin)}, going backward; {effect}",
         details=lead_up(origin),
         facts={"origin": origin.operation, "kind": origin.kind, "scope": "model"},
     )
@@ -58,7 +63,9 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
 
 def _example(*phases: Literal["forward", "backward"]) -> Profile:
     origins = tuple(NonFinite(phase=phase, layer="head", operation="sqrt", kind="nan") for phase in phases)
-    return profile_of(layer_of("head"), nonfinite=origins)
+    parameters = (parameter_of("head.weight", gradient=None), parameter_of("head.bias", shape=(8,)))
+    harmed = dataclasses.replace(parameters[0], state="measured", gradient=stats_of(nonfinite=3))
+    return profile_of(layer_of("head"), nonfinite=origins, parameters=(harmed, parameters[1]))
 
 
 FIRES = (lambda: _example("backward"),)

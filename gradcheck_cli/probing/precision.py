@@ -18,7 +18,7 @@ def forecast_precision(layers: Iterable[LayerProfile], parameters: Iterable[Para
     """
     layers = list(layers)
     gradients = [(x.name, x.gradient) for x in layers if x.gradient] + [(p.name, p.gradient) for p in parameters if p.gradient]
-    gradients = [(name, g) for name, g in gradients if g.histogram is not None and g.histogram.total]
+    gradients = [(name, g) for name, g in gradients if _nonzero(g)]
     largest = max((g.abs_max for _, g in gradients if math.isfinite(g.abs_max)), default=0.0)
     forward = max((x.output.abs_max for x in layers if x.output is not None), default=0.0)
     return tuple(_forecast(name, low, high, gradients, largest, forward) for name, low, high in _FORMATS) if gradients else ()
@@ -31,10 +31,10 @@ def _forecast(
     room = high - 1 - math.ceil(math.log2(largest)) if largest > 0 else 0
     shares = {name: _share(g, low) for name, g in gradients}
     worst = max(shares, key=lambda n: shares[n])
-    weight = sum(g.numel for _, g in gradients)
-    now = sum(shares[name] * g.numel for name, g in gradients) / weight
-    scaled = sum(_share(g, low - room) * g.numel for _, g in gradients) / weight
-    over = sum(g.histogram.share_from(high) * g.numel for _, g in gradients if g.histogram) / weight
+    total = sum(_nonzero(g) for _, g in gradients)
+    now = sum(shares[name] * _nonzero(g) for name, g in gradients) / total
+    scaled = sum(_share(g, low - room) * _nonzero(g) for _, g in gradients) / total
+    over = sum(g.histogram.share_from(high) * g.numel for _, g in gradients if g.histogram) / total
     return PrecisionForecast(
         dtype=dtype,
         underflow_fraction=now,
@@ -45,6 +45,12 @@ def _forecast(
         scaled_underflow=scaled,
         forward_overflow=forward >= 2.0**high,
     )
+
+
+def _nonzero(stats: TensorStats) -> float:
+    """How many of the tensor's values are neither zero nor NaN or infinite."""
+    found = stats.histogram
+    return stats.numel * sum(found.counts) / found.total if found is not None and found.total else 0.0
 
 
 def _share(stats: TensorStats, exponent: int) -> float:

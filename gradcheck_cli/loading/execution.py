@@ -29,6 +29,7 @@ from gradcheck_cli.loading.frames import is_user_file, shown_path
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
 
+_added: list[str] = []  # what this process has on sys.path because of us
 _IMPORT_SHARE = 0.8  # of the time limit: what is left suffices to report where the import was
 
 
@@ -76,12 +77,15 @@ def _enter(path: Path, shown: str) -> None:
 
 def _search_first(root: Path, base: Path) -> None:
     """Put the file's directory in front, as `python file.py` does, and the working directory last, as `python -m` has it."""
-    first, last = str(root), str(base)
-    while first in sys.path:
-        sys.path.remove(first)
-    sys.path.insert(0, first)
-    if last not in sys.path:
-        sys.path.append(last)
+    for added in _added:  # by a scan before this one in the same process: its neighbours are none of ours
+        with contextlib.suppress(ValueError):
+            sys.path.remove(added)
+    _added.clear()
+    sys.path.insert(0, str(root))
+    _added.append(str(root))
+    if str(base) not in sys.path:
+        sys.path.append(str(base))
+        _added.append(str(base))
 
 
 def run_target(target: Target, settings: Settings, base: Path) -> ModuleType:

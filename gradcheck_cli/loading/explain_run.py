@@ -110,7 +110,8 @@ class _GraphEnds(TorchFunctionMode):
             inputs = [t for _, t in named_tensors([list(args), dict(kwargs or {})])]
             if any(t.requires_grad for t in inputs):
                 name = getattr(func, "__name__", str(func))
-                if name != "__get__":  # `.data`, `.grad` and the like are read by torch itself
+                name = getattr(func.__self__, "__name__", name) if name == "__get__" else name  # `.data` is an attribute
+                if name not in ("grad", "_base"):  # read by torch itself
                     self.ends.append((name, _user_line(), not torch.is_grad_enabled()))
         return result
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading import import_errors, objectives, standard_losses
+from gradcheck_cli.loading import import_errors, objectives, standard_losses, transfer
 from gradcheck_cli.loading.base import Batch, Objective, Outcome
 from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.find_model import is_loss
@@ -148,6 +148,8 @@ def _described(objective: Objective, loss: Callable[..., Any], model: nn.Module)
 def _objective(name: str, loss: Any, model: nn.Module, context: Context, *, origin: str = "") -> FoundLoss:
     if isinstance(loss, type):
         loss = _built(name, loss, context)
+    if isinstance(loss, nn.Module):
+        transfer.move_model(loss, context.settings)  # class weights belong where the output is
     reduce, origin = context.settings.reduce, origin or f"found: {name}"
     owner = getattr(loss, "__self__", None)
     if inspect.ismethod(loss) and owner is model:

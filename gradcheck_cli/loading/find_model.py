@@ -96,8 +96,8 @@ def _suggestion(context: Context) -> str:
 
 def sole_module(value: Any) -> Any:
     """The one module in a plain list, tuple or dict, else the value itself."""
-    if isinstance(value, (list, tuple, dict)):
-        modules = [m for m in (value.values() if isinstance(value, dict) else value) if isinstance(m, nn.Module)]
+    if type(value) in (list, tuple, dict):  # no subclass: some look things up when they are walked
+        modules = [m for m in (value.values() if type(value) is dict else value) if isinstance(m, nn.Module)]
         if len(modules) == 1 and len(value) == 1:
             return modules[0]
     return value

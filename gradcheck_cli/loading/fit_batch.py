@@ -70,20 +70,16 @@ def _whole(names: list[str]) -> Layout:
 def _named_places(
     prefix: Any, names: list[str], accepted: list[str], forward: Signature, targets_to_model: bool
 ) -> dict[Any, tuple[Place, ...]]:
-    rest = [n for n in names if n not in accepted]
     needed = {*forward.required, *forward.required_keywords}
+    rest = [n for n in names if n not in accepted]
+    targets = rest or [n for n in accepted if n in TARGET_NAMES]
     places: dict[Any, tuple[Place, ...]] = {}
     for name in names:
-        is_target = name in TARGET_NAMES
-        given: tuple[Place, ...] = (
-            (("kwarg", name),) if name in accepted and (targets_to_model or not is_target or name in needed) else ()
-        )
-        target: tuple[Place, ...] = ()
-        if name in rest:
-            target = (("target", None if len(rest) == 1 else name),)
-        elif is_target and not rest:
-            target = (("target", None),)
-        places[(prefix, name) if prefix != "" else name] = given + target
+        given = name in accepted and (targets_to_model or name not in TARGET_NAMES or name in needed)
+        place: tuple[Place, ...] = (("kwarg", name),) if given else ()
+        if name in targets:
+            place += (("target", None if len(targets) == 1 else name),)
+        places[(prefix, name) if prefix != "" else name] = place
     return places
 
 

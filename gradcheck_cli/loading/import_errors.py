@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tokenize
 import traceback
 from pathlib import Path
@@ -29,22 +30,26 @@ def read_source(path: Path) -> bytes:
             "save it as UTF-8 (UTF-16 files hold NUL bytes)",
         )
     try:
-        with path.open("rb") as file:
-            encoding, _ = tokenize.detect_encoding(file.readline)
+        try:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        except SyntaxError as exc:  # no text in the encoding it declares, or in UTF-8 when it declares none
+            data.decode("utf-8")
+            raise LookupError(str(exc)) from None
         data.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError, LookupError) as exc:
-        why = (
-            f"byte {data[exc.start]:#04x} at offset {exc.start} is not {exc.encoding}"
-            if isinstance(exc, UnicodeDecodeError)
-            else str(exc)
-        )
-        raise GradcheckError(
-            "E105",
-            f"`{path.name}` cannot be decoded",
-            why,
-            "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-",
-        ) from None
+    except UnicodeDecodeError as exc:
+        raise _undecodable(path, f"byte {data[exc.start]:#04x} at offset {exc.start} is not {exc.encoding}") from None
+    except LookupError as exc:
+        raise _undecodable(path, str(exc)) from None
     return data
+
+
+def _undecodable(path: Path, why: str) -> GradcheckError:
+    return GradcheckError(
+        "E105",
+        f"`{path.name}` cannot be decoded",
+        why,
+        "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-",
+    )
 
 
 def too_long(target: Target, settings: Settings, line: str) -> GradcheckError:

@@ -56,7 +56,7 @@ class Layout:
                     current[key] = args[name]
                 elif kind == "kwarg" and name in kwargs:
                     current[key] = kwargs[name]
-                elif kind == "target":
+                elif kind == "target" and len(self.places[key]) == 1:  # else the model's own argument stands for it
                     current[key] = target if name is None else target[name]
         return _rebuilt(raw, current, self.unpacked)
 

@@ -47,7 +47,7 @@ def find_loader(context: Context, model: nn.Module) -> FoundData | None:
             return _read(loader, name, context)
     named = {n: v for n, v in space.items() if isinstance(v, DataLoader)}
     for name, value in space.items():
-        if isinstance(value, dict) and value and all(isinstance(v, DataLoader) for v in value.values()):
+        if type(value) is dict and value and all(isinstance(v, DataLoader) for v in value.values()):
             named.update({f"{name}[{key!r}]": loader for key, loader in value.items()})
     if named:
         name = next((n for n in named if "train" in n.lower()), next(iter(named)))

@@ -41,9 +41,10 @@ def check_model(model: nn.Module, context: Context) -> None:
     unregistered = unregistered_modules(model)
     if not parameters and not unregistered:
         raise _no_parameters(model)
-    for name, module in unregistered.items():
-        kind = type(module).__name__
-        context.assume(f"`{name}` ({kind}) is held in a plain Python container: its parameters are not in model.parameters()")
+    if unregistered:
+        listed = ", ".join(f"`{name}`" for name in list(unregistered)[:_SHOWN])
+        more = f" and {len(unregistered) - _SHOWN} more" if len(unregistered) > _SHOWN else ""
+        context.assume(f"held in plain Python containers, so not in model.parameters(): {listed}{more}")
     if context.settings.unfreeze:
         _thaw(parameters, context)
     elif parameters and not any(p.requires_grad for p in parameters.values()) and not unregistered:

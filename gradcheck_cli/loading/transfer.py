@@ -48,7 +48,7 @@ def dtype_of(settings: Settings) -> torch.dtype | None:
 
 
 def move_model(model: nn.Module, settings: Settings) -> None:
-    """Move parameters and buffers in place; floating ones change dtype too."""
+    """Move parameters and buffers of a model or loss in place; floating ones change dtype too."""
     device, dtype = device_of(settings), dtype_of(settings)
     if device.type != "cpu" or any(p.device != device for p in model.parameters()):
         model.to(device)

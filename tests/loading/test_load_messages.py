@@ -35,6 +35,7 @@ class Case:
     says: str
     settings: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    forget: tuple[str, ...] = ()  # modules that must not be loaded yet
 
 
 CASES = [
@@ -305,6 +306,7 @@ do   rename filecmp.py
 at   filecmp.py:1
 """,
         files={"filecmp.py": "import my_reader\n"},
+        forget=("filecmp", "compileall"),
     ),
     Case(
         "an unknown name",
@@ -933,10 +935,10 @@ model = BertForSequenceClassification(config)
 batch = {'input_ids': torch.ones(2, 4, dtype=torch.long)}
 """,
         """
-E106 an import failed: ModuleNotFoundError: Could not import module 'BertConfig'. Are this object's requirements defined correctly? Set the logging verbosity to DEBUG for the original import error.
-why  packages come from PREFIX
-do   check the installed version of that package
-at   model.py:4
+E454 the model's output has no loss
+why  Hugging Face models compute a loss only when labels are given
+do   put `labels` into the batch
+at   None
 """,
     ),
     Case(
@@ -948,10 +950,10 @@ at   model.py:4
 batch = (torch.randn(8, 4),)
 """,
         """
-E106 an import failed: ModuleNotFoundError: Could not import module 'AutoModel'. Are this object's requirements defined correctly? Set the logging verbosity to DEBUG for the original import error.
-why  packages come from PREFIX
-do   check the installed version of that package
-at   model.py:4
+E454 `training_step` returned no loss
+why  it returned None, which makes Lightning skip the step
+do   return the loss, or {'loss': loss}
+at   None
 """,
     ),
     Case(
@@ -999,17 +1001,19 @@ at   None
 batch = (torch.randn(8, 4),)
 """,
         """
-E106 an import failed: ModuleNotFoundError: Could not import module 'AutoModel'. Are this object's requirements defined correctly? Set the logging verbosity to DEBUG for the original import error.
-why  packages come from PREFIX
-do   check the installed version of that package
-at   model.py:4
+E459 `training_step` needs a trainer, and a trainer could not run it
+why  called directly: RuntimeError: Lit is not attached to a `Trainer`.; in Trainer(fast_dev_run=1): AttributeError: 'NoneType' object has no attribute 'scale'
+do   give a loss of output and target instead: --loss cross_entropy, or a function --loss NAME
+at   model.py:10
 """,
     ),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_message(case: Case, write: Callable[..., Path], folder: Path) -> None:
+def test_message(case: Case, write: Callable[..., Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in case.forget:
+        monkeypatch.delitem(sys.modules, module, raising=False)
     for name, text in case.files.items():
         write(text, name, header=False)
     write(case.source)

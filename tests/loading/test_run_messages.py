@@ -635,12 +635,12 @@ at   None
         """\
 model = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
 x = torch.randn(5, 4)
-y = torch.ones(5)
+y = torch.ones(4)
 loss_fn = nn.BCELoss()
 """,
         """
-E457 target [5] and output [5, 1] have different shapes
-why  the target is [5] float32
+E457 target [4] and output [5, 1] have different shapes
+why  the target is [4] float32
 do   reshape the target: y.view_as(output), e.g. in `def loss_fn(output, target)`
 at   None
 """,

@@ -4,7 +4,7 @@
 # expect: batches 1
 # expect: argument [5, 4] float32
 # expect: loss projection is projection (random projection of the output)
-# expect: optimizer AdamW lr=0.5 weight_decay=0.1 eps=1e-08 beta1=0.9 beta2=0.999 (found: optimizer, --lr)
+# expect: optimizer AdamW lr=0.5 weight_decay=0.1 eps=1e-08 decoupled_weight_decay=1 beta1=0.9 beta2=0.999 (found: optimizer, --lr)
 # expect: assumed no loss and no target were found: the loss is a fixed random projection of the output
 import torch
 import torch.nn.functional as F

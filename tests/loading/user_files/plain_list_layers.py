@@ -3,9 +3,7 @@
 # expect: batches 3
 # expect: argument [32, 8] float32
 # expect: loss projection is projection (random projection of the output)
-# expect: assumed `layers[0]` (Linear) is held in a plain Python container: its parameters are not in model.parameters()
-# expect: assumed `layers[1]` (Linear) is held in a plain Python container: its parameters are not in model.parameters()
-# expect: assumed `layers[2]` (Linear) is held in a plain Python container: its parameters are not in model.parameters()
+# expect: assumed held in plain Python containers, so not in model.parameters(): `layers[0]`, `layers[1]`, `layers[2]`
 # expect: assumed no data was found: `x` is made up, random normal numbers of shape [32, 8], shaped for `head`
 # expect: assumed no loss and no target were found: the loss is a fixed random projection of the output
 import torch

@@ -6,7 +6,7 @@ import contextlib
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -42,6 +42,8 @@ from gradcheck_cli.records import (
     TimeProfile,
 )
 from gradcheck_cli.settings import Settings
+
+_T = TypeVar("_T")
 
 
 def probe(subject: Subject, objective: Objective, settings: Settings, *, batch: int = 0, seed: int | None = None) -> Profile:
@@ -124,7 +126,7 @@ def _one_pass(measurer: Measurer) -> _Seen:
         for node in plan.operations.keys() - plan.module_taps.keys():
             capture.watch_operation(node, capture.reduce if node in functional else _norm_only)
         objective = objective_profile(measurer.objective, outcome, graph, ownership)
-        times = _times(lambda: loop_times(capture, graph, sites, measurer.seed), gaps)
+        times = _attempt("gradient through time", lambda: loop_times(capture, graph, sites, measurer.seed), gaps) or ()
         pairs = find_linear_pairs(graph, capture, {node for _, chain in plan.chains for node in chain})
         reached, multiplied = parameters_in(graph)
         in_graph = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
@@ -185,14 +187,26 @@ def look_closer(profile: Profile, measurer: Measurer, sequences: Sequences) -> P
     gaps = list(profile.gaps)
     gradients = {layer.name: layer.gradient.l2 for layer in profile.layers if layer.gradient is not None}
     loss = profile.objective.value
-    parameters = with_influence(measurer.model, profile.parameters, gradients, loss, measurer.run)
-    fused = _times(lambda: fused_times(sequences.inputs, measurer.subject.sites, measurer.seed, sequences.at_end), gaps)
+    sites, output = measurer.subject.sites, profile.objective.output
+    parameters = _attempt(
+        "whether parameters without a gradient matter",
+        lambda: with_influence(measurer.model, profile.parameters, gradients, loss, measurer.run),
+        gaps,
+    )
+    fused = _attempt(
+        "gradient through time", lambda: fused_times(sequences.inputs, sites, measurer.seed, sequences.at_end), gaps
+    )
+    dependence = _attempt(
+        "whether the output depends on the input",
+        lambda: input_dependence(measurer.run, measurer.batch, output, profile.layers),
+        gaps,
+    )
+    profile = replace(profile, parameters=parameters or profile.parameters)
     return replace(
         profile,
-        parameters=parameters,
-        times=profile.times + fused,
-        nonfinite=find_origins(replace(profile, parameters=parameters), measurer.model, measurer.run, measurer.subject.sites),
-        input_dependence=input_dependence(measurer.run, measurer.batch, profile.objective.output, profile.layers),
+        times=profile.times + (fused or ()),
+        nonfinite=find_origins(profile, measurer.model, measurer.run, sites),
+        input_dependence=dependence,
         gaps=tuple(gaps),
     )
 
@@ -201,13 +215,13 @@ def _norm_only(gradient: torch.Tensor) -> Summary:
     return summarise(gradient, histogram=False)
 
 
-def _times(measure_times: Callable[[], tuple[TimeProfile, ...]], gaps: list[str]) -> tuple[TimeProfile, ...]:
-    """Gradient through time is a second look: where a layer refuses, the report says so and the scan goes on."""
+def _attempt(what: str, measure: Callable[[], _T], gaps: list[str]) -> _T | None:
+    """A closer look, with other values or at a part alone: where the model refuses it, the report says so and goes on."""
     try:
-        return measure_times()
-    except RuntimeError as error:
-        gaps.append(f"gradient through time was not measured: {str(error).splitlines()[0]}")
-        return ()
+        return measure()
+    except Exception as error:
+        gaps.append(f"{what} was not measured: {(str(error) or type(error).__name__).splitlines()[0]}")
+        return None
 
 
 def _capture_gaps(capture: Capture) -> list[str]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
 
@@ -44,7 +42,3 @@ class Context:
     def defines(self, kind: object) -> bool:
         """Whether a class or function was written in the user's file and not imported into it."""
         return getattr(kind, "__module__", None) == self.module
-
-
-def class_name(model: nn.Module) -> str:
-    return type(model).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -47,31 +47,37 @@ def with_influence(
         return parameters
     live = dict(model.named_parameters(remove_duplicate=False))
     live.update({name.replace("_orig_mod.", ""): p for name, p in list(live.items())})
-    moves: dict[str, bool | None] = {}
+    moves = _moves(silent, live, loss, run)
+    twins = _twins([p for p in silent if p.gradient is None and moves.get(p.name)], parameters, live)
+    return tuple(
+        dataclasses.replace(p, moves_loss=moves[p.name], twin=twins.get(p.name)) if p.name in moves else p for p in parameters
+    )
+
+
+def _moves(
+    silent: Sequence[ParameterProfile], live: Mapping[str, nn.Parameter], loss: float, run: Callable[[], Outcome]
+) -> dict[str, bool]:
+    """Whether other values of each parameter change the loss; all are put back, whatever `run` raises."""
     with torch.no_grad():
         saved = {p.name: live[p.name].detach().clone() for p in silent}
     try:
         if not _same(loss, run):
-            return parameters
-        _scramble(live[p.name] for p in silent)
+            return {}
+        _scramble(live[name] for name in saved)
         if _same(loss, run):
-            moves = dict.fromkeys(saved, False)
-        else:
-            _restore(live, saved)
-            layers = list(dict.fromkeys(p.layer for p in silent))
-            for layer in layers if len(layers) <= _MOST_LAYERS else ():
-                names = [p.name for p in silent if p.layer == layer]
-                _scramble(live[name] for name in names)
-                moved = not _same(loss, run)
-                moves.update(dict.fromkeys(names, moved))
-                _restore(live, {name: saved[name] for name in names})
+            return dict.fromkeys(saved, False)
+        _restore(live, saved)
+        moves: dict[str, bool] = {}
+        layers = list(dict.fromkeys(p.layer for p in silent))
+        for layer in layers if len(layers) <= _MOST_LAYERS else ():
+            names = [p.name for p in silent if p.layer == layer]
+            _scramble(live[name] for name in names)
+            moved = not _same(loss, run)
+            moves.update(dict.fromkeys(names, moved))
+            _restore(live, {name: saved[name] for name in names})
+        return moves
     finally:
         _restore(live, saved)
-    twins = {p.name: _twin(p, parameters, live) for p in silent if p.gradient is None and moves.get(p.name)}
-    return tuple(
-        dataclasses.replace(p, moves_loss=moves.get(p.name), twin=twins.get(p.name)) if p.name in saved else p
-        for p in parameters
-    )
 
 
 def _same(loss: float, run: Callable[[], Outcome]) -> bool:
@@ -87,18 +93,24 @@ def _scramble(parameters: Iterable[nn.Parameter]) -> None:
             p.copy_(torch.randn(p.shape, generator=generator).to(p) * size)
 
 
-def _restore(live: dict[str, nn.Parameter], saved: dict[str, torch.Tensor]) -> None:
+def _restore(live: Mapping[str, nn.Parameter], saved: Mapping[str, torch.Tensor]) -> None:
     with torch.no_grad():
         for name, value in saved.items():
             live[name].copy_(value)
 
 
-def _twin(silent: ParameterProfile, parameters: tuple[ParameterProfile, ...], live: dict[str, nn.Parameter]) -> str | None:
-    """A parameter with a gradient and bit for bit the same values: then this one belongs to a momentum copy of a network."""
-    if silent.constant or silent.value.rms == 0.0:
-        return None
+def _twins(
+    silent: Iterable[ParameterProfile], parameters: Iterable[ParameterProfile], live: Mapping[str, nn.Parameter]
+) -> dict[str, str]:
+    """Parameters with a gradient and bit for bit the same values, by the silent one: it belongs to a copy of a network."""
+    learning: dict[tuple[tuple[int, ...], float], list[str]] = {}
     for p in parameters:
-        same_kind = p.gradient is not None and p.value.shape == silent.value.shape and p.value.l2 == silent.value.l2
-        if same_kind and torch.equal(live[p.name], live[silent.name]):
-            return p.name
-    return None
+        if p.gradient is not None:
+            learning.setdefault((p.value.shape, p.value.l2), []).append(p.name)
+    twins = {}
+    for p in silent:
+        if not p.constant and p.value.rms > 0.0:
+            alike = (name for name in learning.get((p.value.shape, p.value.l2), ()) if torch.equal(live[name], live[p.name]))
+            if (twin := next(alike, None)) is not None:
+                twins[p.name] = twin
+    return twins

@@ -16,7 +16,8 @@ Limits and where they come from
 `steady-note`, `steady-warning` and `steady-error` in decades: measured on the networks of
 `benchmarks/trainability.py`, where the drop predicts whether training with tuned SGD or Adam succeeds, and on the
 healthy networks of `benchmarks/verdicts.py`, none of which reaches the lower limit. `short-segments` 7: up to two or
-three layers with their activations count as a short spine.
+three layers with their activations count as a short spine. Once the suspect is looked at again, the median of the steady
+drop over seeds and batches is compared.
 
 When it is wrong
 Adam divides by the gradient's own size and can outrun a drop of a few decades in a shallow network; the finding is
@@ -76,7 +77,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
 
 
 def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) -> Finding | None:
-    """Keep what other seeds show too; soften what twenty Adam steps outrun, for SGD would not."""
+    """Judge by the median over seeds and batches; soften what the trained copy outruns with Adam, for SGD would not."""
     looks = profile.confirmation
     if looks is None or finding.severity == "note":
         return finding

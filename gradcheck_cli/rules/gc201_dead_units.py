@@ -11,7 +11,8 @@ layer is dead on the only path, everything before it is cut off and the output i
 Limits and where they come from
 `dead-share` 0.8 (share of units): zeros in half of the values are what ReLU does, and where samples have become alike with
 depth up to half of the units are off for a whole batch. Sampling noise comes on top: a share counts only
-above one half plus `sigmas` 4 standard deviations, which one layer in thirty thousand reaches by tossing coins.
+above one half plus `sigmas` 4 standard deviations, which one layer in thirty thousand reaches by tossing coins. It is an
+error from `error-share` 0.95 on, and wherever all units of a layer on the way to the loss are dead.
 
 When it is wrong
 On a batch of one or two samples, or on a layer that only sees rare inputs (an expert). The finding is raised on other
@@ -42,6 +43,7 @@ RULE = Rule(
     limits=(
         Limit(name="dead-share", value=0.8, unit="share of units", source="0.5 is healthy; chosen on sample models"),
         Limit(name="sigmas", value=4.0, unit="standard deviations", source="binomial, p = 1/2: 1 layer in 30,000"),
+        Limit(name="error-share", value=0.95, unit="share of units", source="chosen by us: a twentieth of the layer is left"),
     ),
     hides=("GC405", "GC203", "GC105", "GC205"),
 )
@@ -60,7 +62,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     behind = "; nothing in front of it can learn" if walls else ""
     yield Finding(
         code="GC201",
-        severity="error" if share > 0.95 or walls else "warning",
+        severity="error" if share > limits["error-share"] or walls else "warning",
         layer=first.name,
         site=first.site,
         message=f"`{first.name}`: {share:.0%} of the units of this {first.kind} are zero on the whole batch "

@@ -14,7 +14,8 @@ Limits and where they come from
 `variation` 0.02 (share of the first layer's input): plain ReLU networks with He initialisation lose samples only like
 1/depth (0.4 at 20 layers, 0.13 at 50). Eight layers with PyTorch's default initialisation reach 4e-3 and recover to 0.14
 within 20 optimizer steps; thirty averaging graph convolutions reach 1e-3 and do not. The healthy networks of
-`benchmarks/verdicts.py` stay above 0.04.
+`benchmarks/verdicts.py` stay above 0.04. `one-step` 0.3: where more than this was left one layer earlier, the samples are
+lost in one place (a pooling over everything, a constant that is added) and not along the depth.
 
 When it is wrong
 Outputs that are meant to be constant at first (a zero output head) are passed over: the last two layers must both have lost
@@ -49,6 +50,12 @@ RULE = Rule(
             unit="between-sample variation, relative to the input's",
             source="benchmarks/verdicts.py; see the page",
         ),
+        Limit(
+            name="one-step",
+            value=0.3,
+            unit="between-sample variation one layer earlier",
+            source="chosen by us: a decay along the depth takes several layers",
+        ),
     ),
 )
 CONFIRM = "training"
@@ -64,8 +71,8 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     if not all(v < limits["variation"] for _, v in relative[-2:]):
         return
     lost = next(i for i in range(len(relative)) if all(v < limits["variation"] for _, v in relative[i:]))
-    if lost and relative[lost - 1][1] > 0.3:
-        return  # lost at one place: a pooling over everything or a constant that is added, not a decay along the depth
+    if lost and relative[lost - 1][1] > limits["one-step"]:
+        return
     layer, value = relative[lost]
     yield Finding(
         code="GC203",

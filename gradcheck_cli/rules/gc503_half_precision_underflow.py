@@ -11,7 +11,8 @@ Values below 2^-25 become zero, silently: the parts of the network with small gr
 
 Limits and where they come from
 `lost` 0.25 (share of non-zero gradient values): without loss scaling a detector lost 31 % of its gradient values and
-diverged (Micikevicius 2018, section 3.2). `lost-in-a-layer` 0.5: such a layer learns from a few large values only.
+diverged (Micikevicius 2018, section 3.2); from `lost-error` 0.5 on it is an error. `lost-in-a-layer` 0.5: such a layer
+learns from a few large values only.
 `lost-at-best-scale` 0.05: what loss scaling cannot mend.
 
 When it is wrong
@@ -40,6 +41,7 @@ RULE = Rule(
     severity="warning",
     limits=(
         Limit(name="lost", value=0.25, unit="share of non-zero gradient values below 2^-20", source="Micikevicius 2018: 31 %"),
+        Limit(name="lost-error", value=0.5, unit="share of non-zero gradient values below 2^-20", source="chosen by us: most"),
         Limit(
             name="lost-in-a-layer",
             value=0.5,
@@ -71,7 +73,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     remedy = f"; a loss scale of {scale:g} would lift it" if scale and scale > 1 and not stuck else ""
     yield Finding(
         code="GC503",
-        severity="error" if stuck or faint > 0.5 else "warning",
+        severity="error" if stuck or faint > limits["lost-error"] else "warning",
         layer=worst,
         message=f"in float16, {faint:.0%} of the non-zero gradient values lie below 2^{_FAINT} (limit {limits['lost']:.0%}), "
         f"at `{worst}` {most:.0%}{remedy}",

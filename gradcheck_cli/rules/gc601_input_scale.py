@@ -9,8 +9,8 @@ All usual initialisations assume inputs of size one. Pixels from 0 to 255 start 
 hundred times too large; one feature in other units than the rest decides alone what the network sees.
 
 Limits and where they come from
-`rms` 10: standardised inputs have 1, pixels from 0 to 1 have 0.6, raw pixels 147. `feature-ratio` 100: standardised
-features stay below 3 of each other.
+`rms` 10: standardised inputs have 1, pixels from 0 to 1 have 0.6, raw pixels 147; an error from `rms-error` 50 on.
+`feature-ratio` 100: standardised features stay below 3 of each other.
 
 When it is wrong
 Inputs that are normalised inside the model are passed over: a BatchNorm or InstanceNorm first, or a first linear layer
@@ -41,6 +41,7 @@ RULE = Rule(
     severity="warning",
     limits=(
         Limit(name="rms", value=10.0, unit="RMS of an input", source="standardised 1, pixels in 0..1 0.6, in 0..255 147"),
+        Limit(name="rms-error", value=50.0, unit="RMS of an input", source="chosen by us: raw pixels are above it"),
         Limit(name="feature-ratio", value=100.0, unit="largest over median feature RMS", source="standardised below 3"),
     ),
     hides=("GC201", "GC202", "GC203", "GC204", "GC301", "GC602", "GC607"),
@@ -109,7 +110,7 @@ def _finding(tensor: InputProfile, ratio: float | None, limits: Mapping[str, flo
     pixels = tensor.stats.abs_max <= 255 and mean > 30
     return Finding(
         code="GC601",
-        severity="error" if ratio is None and rms > 5 * limits["rms"] else "warning",
+        severity="error" if ratio is None and rms > limits["rms-error"] else "warning",
         layer="",
         message=message,
         facts={

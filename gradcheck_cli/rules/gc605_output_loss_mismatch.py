@@ -39,6 +39,7 @@ RULE = Rule(
 )
 CONFIRM = "none"  # read off the graph
 _SQUASHING = ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign")
+_ROUNDING = 1e-4  # a log-probability is at most 0, but for rounding
 _BELOW_ZERO_CUT = ("relu", "relu6", "softplus")
 
 
@@ -73,7 +74,7 @@ def _problems(o: ObjectiveProfile) -> Iterator[tuple[str, Severity, str]]:
         yield "squashed-logits", "error", f"{last} squeezes the logits in front of log-softmax: give the loss the raw logits"
     if o.kind == "bce_logits" and last in ("sigmoid", "hardsigmoid", "softmax"):
         yield "double-sigmoid", "error", f"{last} in front of a loss that applies sigmoid itself: give it the raw logits"
-    if o.kind == "nll" and last != "log_softmax" and o.output_max is not None and o.output_max > 1e-4:
+    if o.kind == "nll" and last != "log_softmax" and o.output_max is not None and o.output_max > _ROUNDING:
         what = "probabilities" if last == "softmax" else f"outputs up to {o.output_max:.3g}"
         yield "nll-without-log", "error", f"NLLLoss wants log-probabilities and gets {what}: apply log_softmax"
     low, high = o.output_min, o.output_max

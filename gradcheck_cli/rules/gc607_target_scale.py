@@ -8,7 +8,8 @@ The gradient of a squared error is proportional to the distance: targets in doll
 large, and a network whose weights have size 0.1 needs very long to reach outputs of that size at all.
 
 Limits and where they come from
-`ratio` 100: standardised targets have 1; targets within two decades train with usual learning rates.
+`ratio` 100: standardised targets have 1; targets within two decades train with usual learning rates. It is an
+error from `ratio-error` 1000 on, where the loss starts a million times too large.
 
 When it is wrong
 A model that multiplies its output by the targets' scale itself has outputs of that size and is passed over.
@@ -32,10 +33,12 @@ RULE = Rule(
     name="unscaled-targets",
     summary="Regression targets on a scale that blows the loss up.",
     severity="warning",
-    limits=(Limit(name="ratio", value=100.0, unit="target RMS over output RMS", source="standardised targets have 1"),),
+    limits=(
+        Limit(name="ratio", value=100.0, unit="target RMS over output RMS", source="standardised targets have 1"),
+        Limit(name="ratio-error", value=1000.0, unit="target RMS over output RMS", source="chosen by us: squared, a million"),
+    ),
 )
 CONFIRM = "none"  # the targets are what they are
-_HOPELESS = 1e3
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -47,7 +50,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         return
     yield Finding(
         code="GC607",
-        severity="error" if ratio > _HOPELESS else "warning",
+        severity="error" if ratio > limits["ratio-error"] else "warning",
         layer="",
         message=f"targets have RMS {o.target.rms:.3g} and outputs {o.output.rms:.2g}: {ratio:.2g} times as much "
         f"(limit {limits['ratio']:g}), squared in the loss",

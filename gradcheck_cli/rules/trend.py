@@ -12,6 +12,7 @@ from gradcheck_cli.records import Finding, LayerProfile, Profile, Segment, Sever
 JUMPS = 2  # segments left out: a healthy network is flat with one or two jumps (pooling, class token, layer scale)
 UNROLLED = 8  # a layer that one spine passes this often is a step of a loop: time, not depth
 _STARVED = 1e-3  # of the gradient's L2 norm at the loss end
+_LEAST_BLAME = 0.05  # decades; less would be written as 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def learning_share(profile: Profile, layers: Sequence[str]) -> tuple[float, floa
 def trend_finding(profile: Profile, trend: Trend, code: str, sign: float, severity: Severity) -> Finding:
     """The finding of GC101 (sign +1) or GC102 (sign -1): message, blame, starved layers, picture and facts."""
     parts = shares(trend, sign)
-    blamed = [s for s in parts if sign * s.decades < -0.05]
+    blamed = [s for s in parts if sign * s.decades < -_LEAST_BLAME]
     main = blamed[0] if blamed else parts[0]
     first = _first_in_execution(profile, main.layers)
     starved = starved_layers(profile, trend) if sign > 0 else ()

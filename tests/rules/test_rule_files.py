@@ -10,19 +10,12 @@ import pytest
 
 from gradcheck_cli import rules
 from gradcheck_cli.records import Profile, from_dict, to_dict
+from gradcheck_cli.reporting.rule_page import HEADINGS
 from gradcheck_cli.rules import RuleFile, load_rules
 from gradcheck_cli.rules.selection import limits_of
 from gradcheck_cli.settings import Settings
 
 FILES = load_rules()
-HEADINGS = (
-    "What it measures",
-    "Why it matters",
-    "Limits and where they come from",
-    "When it is wrong",
-    "What to do",
-    "References",
-)
 FOLDER = Path(rules.__file__).parent
 EXAMPLES = [
     pytest.param(file, example, expected, id=f"{file.rule.code}-{'fires' if expected else 'clean'}-{i}")

@@ -25,6 +25,7 @@ from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.import_errors import located
 from gradcheck_cli.loading.loss_call import raw_of
 from gradcheck_cli.loading.loss_check import check_loss
+from gradcheck_cli.loading.objectives import last_output
 from gradcheck_cli.loading.rehearsal import rehearsal
 
 
@@ -71,7 +72,9 @@ def find_objective(context: Context, model: nn.Module, batch: Batch) -> Objectiv
 
 def _objective(run: Any, origin: str) -> Objective:
     def compute(model: nn.Module, batch: Batch) -> Outcome:
-        return Outcome(loss=check_loss(run(model, batch), "training_step"), output=None, target=batch.target)
+        with last_output(model) as seen:
+            loss = check_loss(run(model, batch), "training_step")
+        return Outcome(loss=loss, output=seen[-1] if seen else None, target=batch.target)
 
     return Objective(name="training_step", kind="model", origin=origin, compute=compute)
 

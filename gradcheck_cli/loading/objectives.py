@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import standard_losses
@@ -81,24 +82,32 @@ def own_function(
     call = LossCall(function, original)
 
     def compute(model: nn.Module, batch: Batch) -> Outcome:
-        with standing_in(function, original, model), _last_output(model) as seen:
-            output = model(*batch.args, **batch.kwargs) if call.needs_output else None
-            value = call(model, batch, output)
-        shown = output if call.needs_output else (seen[-1] if seen else None)
-        return Outcome(loss=check_loss(value, name, reduce, function), output=shown, target=batch.target)
+        with standing_in(function, original, model):
+            if call.needs_output:
+                output = model(*batch.args, **batch.kwargs)
+                value = call(model, batch, output)
+            else:
+                with last_output(model) as seen:
+                    value = call(model, batch, None)
+                output = seen[-1] if seen else None
+        return Outcome(loss=check_loss(value, name, reduce, function), output=output, target=batch.target)
 
     return Objective(name=name, kind="other", origin=origin, compute=compute)
 
 
 @contextlib.contextmanager
-def _last_output(model: nn.Module) -> Iterator[list[Any]]:
-    """What the model's forward returned last, when the user's code calls it."""
+def last_output(model: nn.Module) -> Iterator[list[Any]]:
+    """What the model's forward returned last, when the user's code calls it.
+
+    The hook is a global one: a hook on the model itself would look like one of the user's.
+    """
     seen: list[Any] = []
 
-    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        seen[:] = [output]
+    def keep(module: nn.Module, _inputs: Any, output: Any) -> None:
+        if module is model:
+            seen[:] = [output]
 
-    handle = model.register_forward_hook(keep)
+    handle = register_module_forward_hook(keep)
     try:
         yield seen
     finally:

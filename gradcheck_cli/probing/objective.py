@@ -14,7 +14,7 @@ from gradcheck_cli.probing.calls import Ownership
 from gradcheck_cli.probing.forward import variation_between_samples
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.kinds import PASS_NODES, activation_node, node_name
-from gradcheck_cli.probing.statistics import summarise
+from gradcheck_cli.probing.statistics import as_dense, summarise
 from gradcheck_cli.probing.tensors import named_tensors_in, tensors_in
 from gradcheck_cli.records import InputProfile, ObjectiveProfile
 
@@ -33,13 +33,14 @@ def main_output(output: Any) -> Tensor | None:
 
 def objective_profile(objective: Objective, outcome: Outcome, graph: Graph, ownership: Ownership) -> ObjectiveProfile:
     """Read the facts of loss, output and target; everything is reduced to numbers here."""
-    output, target = main_output(outcome.output), _main_target(outcome.target)
+    output, target, value = main_output(outcome.output), _main_target(outcome.target), float(outcome.loss.detach())
     facts: dict[str, Any] = {}
     if output is not None:
         facts.update(_output_facts(output))
-        low, high = torch.aminmax(output.detach().float()) if output.numel() else (torch.tensor(0.0), torch.tensor(0.0))
+        plain = as_dense(output)
+        low, high = torch.aminmax(plain.float()) if plain is not None and plain.numel() else (torch.tensor(0.0),) * 2
         facts.update(output=summarise(output, mean=True).to_stats(), output_min=low.item(), output_max=high.item())
-        facts["output_units"] = output.shape[1] if output.ndim > 1 else 1
+        facts["output_units"] = output.shape[-1 if output.is_nested else 1] if output.ndim > 1 else 1
         if output.ndim == 3 and target is not None and target.shape[:2] == output.shape[:2]:
             facts["output_units"] = output.shape[-1]
     if target is not None and target.numel():
@@ -48,11 +49,9 @@ def objective_profile(objective: Objective, outcome: Outcome, graph: Graph, owne
             target=summarise(real.float(), mean=True).to_stats(), target_min=real.min().item(), target_max=real.max().item()
         )
     facts["log_softmax_in_loss"] = any(node_name(n) == "logsoftmax" and not ownership.inside(n) for n in graph.order[:32])
-    if output is not None and target is not None and objective.kind in ("cross_entropy", "nll"):
-        facts.update(_class_facts(output.detach(), target.detach(), objective))
-    return ObjectiveProfile(
-        name=objective.name, kind=objective.kind, origin=objective.origin, value=float(outcome.loss.detach()), **facts
-    )
+    if output is not None and target is not None and not output.is_nested and objective.kind in ("cross_entropy", "nll"):
+        facts.update(_class_facts(output.detach(), target.detach(), objective, value))
+    return ObjectiveProfile(name=objective.name, kind=objective.kind, origin=objective.origin, value=value, **facts)
 
 
 def _main_target(target: Any) -> Tensor | None:
@@ -79,7 +78,7 @@ def _output_facts(output: Tensor) -> dict[str, Any]:
     return {}
 
 
-def _class_facts(output: Tensor, target: Tensor, objective: Objective) -> dict[str, Any]:
+def _class_facts(output: Tensor, target: Tensor, objective: Objective, value: float) -> dict[str, Any]:
     """Cross-entropy of output and target with plain mean: what the loss would be without the user's scale and weights."""
     ignore = objective.ignore_index if objective.ignore_index is not None else -100
     if target.is_floating_point():
@@ -88,8 +87,10 @@ def _class_facts(output: Tensor, target: Tensor, objective: Objective) -> dict[s
         classes = output.shape[1]
         uniform = math.log(classes) * target.float().sum().item() / max(target.numel() / classes, 1)
         return {"classes": classes, "class_loss": _cross_entropy(output, target.float()), "uniform_loss": uniform}
-    if output.ndim == 3 and target.shape == output.shape[:2] and target.shape != (output.shape[0], output.shape[2]):
-        output = output.transpose(1, 2)  # the user's loss flattened [N, T, C]
+    if output.ndim == 3 and target.shape == output.shape[:2]:  # the user's loss flattened [N, T, C]
+        turned = output.transpose(1, 2)
+        if output.shape[1] != output.shape[2] or _nearer(value, turned, output, target, ignore):
+            output = turned
     if target.ndim != output.ndim - 1 or target.shape[:1] != output.shape[:1] or target.shape[1:] != output.shape[2:]:
         return {}
     classes = output.shape[1] if output.ndim > 1 else output.shape[0]
@@ -98,6 +99,12 @@ def _class_facts(output: Tensor, target: Tensor, objective: Objective) -> dict[s
     if ignored < 1.0:
         facts["class_loss"] = _cross_entropy(output, target, ignore)
     return facts
+
+
+def _nearer(value: float, one: Tensor, other: Tensor, target: Tensor, ignore: int) -> bool:
+    """True if the first reading of an output that fits both ways gives a loss nearer to the one computed."""
+    losses = _cross_entropy(one, target, ignore), _cross_entropy(other, target, ignore)
+    return losses[0] is not None and losses[1] is not None and abs(losses[0] - value) < abs(losses[1] - value)
 
 
 def _cross_entropy(output: Tensor, target: Tensor, ignore: int = -100) -> float | None:

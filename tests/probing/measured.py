@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch.nn import functional as F
 
@@ -53,3 +55,14 @@ def profile(model, inputs, target=None, *, exact=True, seed=0, **details) -> Pro
     """Probe a model; histograms are exact here unless said otherwise."""
     made = subject(model, inputs, target, **details)
     return probe(made, made.objectives[0], Settings(target="test", seed=seed, exact=exact))
+
+
+def rescaled(made: Subject, factor: float) -> Subject:
+    """The same subject with its loss multiplied by a number."""
+    first = made.objectives[0]
+
+    def compute(net, batch):
+        outcome = first.compute(net, batch)
+        return dataclasses.replace(outcome, loss=outcome.loss * factor)
+
+    return dataclasses.replace(made, objectives=(dataclasses.replace(first, compute=compute),))

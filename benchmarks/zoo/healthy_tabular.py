@@ -177,20 +177,6 @@ class HyperNetwork(nn.Module):
         return F.linear(F.relu(F.linear(x, first)), second)
 
 
-class MixtureDensity(nn.Module):
-    """Predicts the weights, means and scales of five Gaussians."""
-
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(32, 48), nn.Tanh(), nn.Linear(48, 48), nn.Tanh())
-        self.weights, self.means, self.scales = nn.Linear(48, 5), nn.Linear(48, 5), nn.Linear(48, 5)
-
-    def forward(self, x: Tensor) -> torch.distributions.Distribution:
-        h = self.body(x)
-        mixture = torch.distributions.Categorical(logits=self.weights(h))
-        return torch.distributions.MixtureSameFamily(mixture, torch.distributions.Normal(self.means(h), self.scales(h).exp()))
-
-
 def sets(n: int = 32, elements: int = 12) -> MakeBatch:
     """Sets of points [N, S, 4] and the spread of each set [N, 1]."""
 

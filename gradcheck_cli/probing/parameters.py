@@ -55,10 +55,7 @@ def build_parameters(
 
     `reached` and `multiplied` come from `parameters_in`; `output_gradient` is the gradient's L2 per layer.
     """
-    owners: dict[int, tuple[str, nn.Module]] = {}
-    for name, module in model.named_modules():
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(id(parameter), (name, module))  # a tied parameter belongs to the first that holds it
+    owners = _owners(model)
     names: dict[int, list[str]] = {}
     unique: dict[int, nn.Parameter] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -67,7 +64,6 @@ def build_parameters(
     profiles = []
     for key, parameter in unique.items():
         layer, module = owners[key]
-        layer = layer.replace("_orig_mod.", "")
         name, *aliases = names[key]
         role = _role(name, parameter, module, key in multiplied)
         value = summarise(parameter, histogram=False)
@@ -99,6 +95,15 @@ def build_parameters(
             )
         )
     return tuple(profiles)
+
+
+def _owners(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
+    """Name and module that hold each parameter, by the parameter's id; a tied one belongs to the first that holds it."""
+    owners: dict[int, tuple[str, nn.Module]] = {}
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), (name.replace("_orig_mod.", ""), module))
+    return owners
 
 
 def _state(parameter: nn.Parameter, reached: bool, measured: bool) -> State:

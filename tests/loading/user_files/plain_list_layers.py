@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()

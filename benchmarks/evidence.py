@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
 from torch import Tensor, nn
-
-from gradcheck_cli.loading.base import Batch, Subject
 from zoo.cases import Case
 from zoo.catalogue import SICK, load_cases
+
+from gradcheck_cli.loading.base import Batch, Subject
 
 BY_CONSTRUCTION = frozenset({"GC406", "GC503", "GC504", "GC604", "GC605"})
 _LINEAR = (nn.Linear, nn.Conv2d)
@@ -69,13 +69,13 @@ def observe(subject: Subject) -> Seen:
     return seen
 
 
-def depth_decades(subject: Subject, seen: Seen) -> float:
+def depth_decades(_subject: Subject, seen: Seen) -> float:
     """log10 of the gradient at the first linear layer's output over that at the last one's."""
     norms = [o.grad.double().norm().item() for o in seen.outputs if o.grad is not None]
     return math.log10(max(norms[0], 1e-300) / max(norms[-1], 1e-300)) if len(norms) > 1 else 0.0
 
 
-def time_decades(subject: Subject, seen: Seen) -> float:
+def time_decades(subject: Subject, _seen: Seen) -> float:
     """log10 of the last output's gradient at the first time step of the input (or embedding) over that at the last."""
     batch, model = subject.batches[0], subject.model.double()
     kept: list[Tensor] = []
@@ -93,7 +93,7 @@ def time_decades(subject: Subject, seen: Seen) -> float:
     return math.log10(max(sizes[0].item(), 1e-300) / max(sizes[-1].item(), 1e-300))
 
 
-def variation(subject: Subject, seen: Seen) -> float:
+def variation(_subject: Subject, seen: Seen) -> float:
     """How much the output differs between samples, relative to its size."""
     y = seen.output.flatten(1).double()
     return ((y - y.mean(0)).norm() / y.norm().clamp_min(1e-300)).item()
@@ -107,14 +107,14 @@ def same_for_noise(subject: Subject, seen: Seen) -> float:
         return (subject.objectives[0].compute(subject.model, other).output - seen.output).abs().max().item()
 
 
-def without_gradient(subject: Subject, seen: Seen) -> float:
+def without_gradient(subject: Subject, _seen: Seen) -> float:
     """Share of the trainable values whose gradient is missing or zero."""
     trainable = [p for p in subject.model.parameters() if p.requires_grad]
     silent = sum(p.numel() for p in trainable if p.grad is None or not p.grad.any())
     return silent / sum(p.numel() for p in trainable)
 
 
-def scale_ratio(subject: Subject, seen: Seen) -> float:
+def scale_ratio(subject: Subject, _seen: Seen) -> float:
     """Largest over median gain (RMS · √fan-in) of the weight matrices, or median over smallest; query rows on their own."""
     weights = [w for m in subject.model.modules() if isinstance(m, _LINEAR) for w in m.weight.chunk(3)]
     gains = sorted(w.detach().double().pow(2).mean().sqrt().item() * w[0].numel() ** 0.5 for w in weights)
@@ -122,13 +122,13 @@ def scale_ratio(subject: Subject, seen: Seen) -> float:
     return max(gains[-1] / middle, middle / max(gains[0], 1e-300))
 
 
-def equal_rows(subject: Subject, seen: Seen) -> float:
+def equal_rows(subject: Subject, _seen: Seen) -> float:
     """Share of the hidden weight matrices whose rows are all equal."""
     weights = [m.weight for m in subject.model.modules() if isinstance(m, _LINEAR)][:-1]
     return sum(bool((w == w[:1]).all()) for w in weights) / max(len(weights), 1)
 
 
-def update_size(subject: Subject, seen: Seen) -> float:
+def update_size(subject: Subject, _seen: Seen) -> float:
     """Median ratio of the optimizer's first update to the weight, in decades from 1e-3 (SGD: lr·g, Adam: lr)."""
     spec = subject.optimizer
     weights = [p for p in subject.model.parameters() if p.dim() > 1]
@@ -136,7 +136,7 @@ def update_size(subject: Subject, seen: Seen) -> float:
     return abs(math.log10(sorted(s.item() for s in steps)[len(steps) // 2]) + 3)
 
 
-def input_scale(subject: Subject, seen: Seen) -> float:
+def input_scale(subject: Subject, _seen: Seen) -> float:
     """RMS of the input, or of its largest feature over the median one's, whichever is larger."""
     x = subject.batches[0].args[0].double()
     features = x.transpose(0, 1).flatten(1).pow(2).mean(1).sqrt()
@@ -156,7 +156,7 @@ def target_excess(subject: Subject, seen: Seen) -> float:
     return max((y.abs().max() / seen.output.abs().max().clamp_min(1.0)).item(), -y.min().item() * 10, y.max().item())
 
 
-def loss_ratio(subject: Subject, seen: Seen) -> float:
+def loss_ratio(_subject: Subject, seen: Seen) -> float:
     """First loss over ln C."""
     return seen.loss / math.log(seen.output.shape[1])
 

@@ -19,6 +19,8 @@ HEALTHY = (
     "healthy_graphs",
     "healthy_learning",
     "healthy_tutorials",
+    "healthy_losses",
+    "healthy_gates",
     "healthy_traps",
     "healthy_transformers",
     "healthy_packages",

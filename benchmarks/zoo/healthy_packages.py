@@ -1,8 +1,6 @@
 """Healthy models of other packages; one that is not installed is skipped with a printed line.
 
-All import without torchvision and install beside the torch that is already there:
-    pip install x-transformers efficientnet-pytorch torchdiffeq diffusers torch-geometric \
-        linear-attention-transformer monai normflows vector-quantize-pytorch
+All import without torchvision and install beside the torch that is already there: `pip install -e .[bench]`.
 """
 
 from __future__ import annotations

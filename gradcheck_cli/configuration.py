@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -123,10 +124,10 @@ def nearest(target: str) -> Path | None:
     The folder that holds `.git` is the root: a table above it belongs to somebody else's project.
     """
     path = Path(target.split(":", 1)[0])
-    start = path if path.is_dir() else path.parent if path.exists() else Path()
+    start = path if os.path.isdir(path) else path.parent if os.path.exists(path) else Path()  # False for what no path can be
     for folder in (start.resolve(), *start.resolve().parents):
         file = folder / "pyproject.toml"
-        if file.is_file() and "gradcheck" in _toml(file).get("tool", {}):
+        if file.is_file() and "gradcheck" in _tools(file):
             return file
         if (folder / ".git").exists():
             return None
@@ -151,10 +152,16 @@ def _toml(file: Path) -> dict[str, Any]:
         raise GradcheckError(
             "E677", f"{file.name} is not valid TOML", str(error), "mend that line, or pass --isolated", where=where
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise GradcheckError(
             "E677", f"{file.name} cannot be read", str(error), "mend the file, or pass --isolated", where=_short(file)
         ) from None
+
+
+def _tools(file: Path) -> dict[str, Any]:
+    """The [tool] table; empty where `tool` is no table, which is another tool's mistake."""
+    tools = _toml(file).get("tool", {})
+    return tools if isinstance(tools, dict) else {}
 
 
 def _short(file: Path) -> str:
@@ -165,7 +172,16 @@ def _short(file: Path) -> str:
 
 
 def _read(file: Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    table = dict(_toml(file).get("tool", {}).get("gradcheck", {}))
+    table = _tools(file).get("gradcheck", {})
+    if not isinstance(table, dict):
+        raise GradcheckError(
+            "E675",
+            "`gradcheck` in [tool] must be a table",
+            f"it is {table!r}",
+            "write [tool.gradcheck] and the settings below it",
+            where=_short(file),
+        )
+    table = dict(table)
     rules = table.pop("rules", {})
     known = {f.key: n for n, f in fields().items() if not f.option.flag_only}
     values = {}

@@ -118,6 +118,8 @@ def _in_range(option: Option, number: float) -> float:
         raise ValueError
     if option.minimum is not None and number < option.minimum:
         raise ValueError
+    if option.maximum is not None and number > option.maximum:
+        raise ValueError
     if option.above is not None and number <= option.above:
         raise ValueError
     return number
@@ -161,6 +163,7 @@ def _accepted(each: Field) -> str:
         return " or ".join(repr(a) for a in typing.get_args(each.hint))
     bound = "" if option.minimum is None else f" of at least {option.minimum:g}"
     bound = bound if option.above is None else f" above {option.above:g}"
+    bound += "" if option.maximum is None else f" and at most {option.maximum}"
     kinds = {bool: "true or false", int: f"a whole number{bound}", float: f"a number{bound}", str: "some text"}
     if each.hint in kinds:
         return kinds[each.hint]

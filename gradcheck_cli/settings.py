@@ -21,6 +21,7 @@ class Option:
     metavar: str | None = None
     minimum: float | None = None
     above: float | None = None  # exclusive minimum
+    maximum: int | None = None
     flag_only: bool = False
     path: bool = False  # relative to the config's folder when it comes from there
     repeat: bool = False  # a tuple given by repeating the flag instead of by commas
@@ -70,7 +71,7 @@ class Settings:
     workers: int | None = _option(None, "Worker processes of the DataLoader.", "Data and loss", minimum=0)
     # measuring
     batches: int = _option(1, "Batches to measure.", "Measurement", minimum=1)
-    seed: int = _option(0, "Seed of every random generator.", "Measurement", minimum=0)
+    seed: int = _option(0, "Seed of every random generator.", "Measurement", minimum=0, maximum=2**32 - 1)
     device: str = _option("cpu", "Device to run on.", "Measurement")
     dtype: str | None = _option(None, "float32, float64, bfloat16 or float16; without it the model's own.", "Measurement")
     threads: int | None = _option(None, "Threads that torch may use.", "Measurement", minimum=1)

@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Scan as the settings say, leave the result in the folder, and end at once, whatever threads are left."""
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv.pop(1))  # the arguments of the process are none of the model's
     _die_with_parent()
     _shrink_thread_stacks()
     faults = (folder / "faults").open("w")
@@ -65,6 +65,10 @@ def _import_torch(settings: Settings) -> None:
     try:
         import torch
     except ImportError as error:
+        if settings.memory_limit is not None and "failed to map" in str(error):
+            raise GradcheckError(
+                "E564", "there is not enough memory to import torch", str(error), "raise --memory-limit; torch alone needs 0.6"
+            ) from error
         raise GradcheckError(
             "E570",
             "torch cannot be imported",
@@ -90,7 +94,7 @@ def _translate(error: BaseException) -> GradcheckError:
         return GradcheckError(
             "E566", "a function calls itself without end", str(error), "see --traceback for the function", trace=trace
         )
-    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+    if not isinstance(error, Exception):  # SystemExit, KeyboardInterrupt: nothing of ours lets one out
         return GradcheckError(
             "E561",
             f"the model's code ended the program ({type(error).__name__})",

@@ -132,9 +132,26 @@ def test_an_unknown_variable_is_an_error_too(project: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "what", "why"),
     [
-        ('seed = "one"', "`seed` in [tool.gradcheck] cannot be 'one'", "it takes a whole number of at least 0"),
-        ("seed = -1", "`seed` in [tool.gradcheck] cannot be -1", "it takes a whole number of at least 0"),
-        ("seed = true", "`seed` in [tool.gradcheck] cannot be True", "it takes a whole number of at least 0"),
+        (
+            'seed = "one"',
+            "`seed` in [tool.gradcheck] cannot be 'one'",
+            "it takes a whole number of at least 0 and at most 4294967295",
+        ),
+        (
+            "seed = -1",
+            "`seed` in [tool.gradcheck] cannot be -1",
+            "it takes a whole number of at least 0 and at most 4294967295",
+        ),
+        (
+            "seed = 4294967296",
+            "`seed` in [tool.gradcheck] cannot be 4294967296",
+            "it takes a whole number of at least 0 and at most 4294967295",
+        ),
+        (
+            "seed = true",
+            "`seed` in [tool.gradcheck] cannot be True",
+            "it takes a whole number of at least 0 and at most 4294967295",
+        ),
         ("timeout = 0", "`timeout` in [tool.gradcheck] cannot be 0", "it takes a number above 0"),
         ("timeout = inf", "`timeout` in [tool.gradcheck] cannot be inf", "it takes a number above 0"),
         ('exact = "maybe"', "`exact` in [tool.gradcheck] cannot be 'maybe'", "it takes true or false"),
@@ -161,6 +178,22 @@ def test_a_rule_table_must_be_a_table(project: Path) -> None:
     written(project, "[tool.gradcheck.rules]\nGC101 = 3\n")
     raised = error()
     assert (raised.id, raised.where) == ("E675", "pyproject.toml:1")
+
+
+def test_the_table_must_be_a_table(project: Path) -> None:
+    written(project, "[tool]\ngradcheck = [1]\n")
+    raised = error()
+    assert (raised.id, raised.what, raised.why) == ("E675", "`gradcheck` in [tool] must be a table", "it is [1]")
+
+
+def test_a_tool_that_is_no_table_holds_no_settings(project: Path) -> None:
+    written(project, "tool = 3\n")
+    assert read().file is None
+
+
+def test_toml_that_is_nested_too_deep_is_an_error(project: Path) -> None:
+    written(project, "[tool.gradcheck]\nseed = " + "[" * 5000 + "\n")
+    assert error().id == "E677"
 
 
 def test_broken_toml_names_its_line(project: Path) -> None:

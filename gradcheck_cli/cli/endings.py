@@ -8,6 +8,8 @@ from pathlib import Path
 
 from gradcheck_cli.errors import GradcheckError
 
+STARTING = "starting"  # the phase of a worker that has not said what it does
+
 
 def over_time(phase: str, limit: float, folder: Path) -> GradcheckError:
     """Build E563 with what was running when time was up."""
@@ -31,12 +33,28 @@ def explain_ending(status: int, phase: str, folder: Path) -> GradcheckError:
             "use a smaller batch, or set --memory-limit to get the place where memory runs out",
             trace=trace,
         )
+    if -status in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        return GradcheckError(
+            "E565",
+            f"the scan was ended while {phase}",
+            f"the process got {signal.Signals(-status).name}, from outside or from the model's own code",
+            "run it again; if it ends at the same place, see --traceback for the Python lines that led there",
+            trace=trace,
+        )
     if status < 0:
         return GradcheckError(
             "E565",
             f"native code crashed while {phase}",
             f"the process got {signal.Signals(-status).name}",
             "see --traceback for the Python lines that led there",
+            trace=trace,
+        )
+    if phase == STARTING:
+        return GradcheckError(
+            "E565",
+            "Python could not start the process of the scan",
+            f"it ended with status {status} before any code of the model ran",
+            "raise --memory-limit if one is set; else see the lines that Python printed",
             trace=trace,
         )
     return GradcheckError(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from gradcheck_cli.cli.endings import explain_ending, over_time
+from gradcheck_cli.cli.endings import STARTING, explain_ending, over_time
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.records import Report, from_dict, to_dict
 from gradcheck_cli.settings import Settings
@@ -57,7 +57,7 @@ class Worker:
         """Return what the worker said last that it does."""
         with contextlib.suppress(OSError):
             return (self.path / "phase").read_text("utf-8")
-        return "starting"
+        return STARTING
 
     def report(self) -> Report:
         """Wait for the result. Raises what the worker reports, E563 when time is up, E564/E565 when it was killed."""

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from gradcheck_cli import phase
@@ -18,7 +19,9 @@ from gradcheck_cli.loading.frames import defined_at
 from gradcheck_cli.loading.lightning_step import has_training_step
 from gradcheck_cli.loading.pairing import gather
 from gradcheck_cli.loading.sites import SiteRecorder
+from gradcheck_cli.loading.surroundings import in_surroundings
 from gradcheck_cli.loading.target import Target, parse_target
+from gradcheck_cli.loading.untrainable import check_trainable
 from gradcheck_cli.records import SourceSite
 from gradcheck_cli.settings import Settings
 
@@ -46,6 +49,7 @@ def _complete(context: Context, model: nn.Module, sites: dict[str, SourceSite]) 
     settings = context.settings
     if settings.weights is not None:
         checkpoint.load_weights(model, context.base / settings.weights, context)
+    check_trainable(model)
     model_checks.check_model(model, context)
     transfer.move_model(model, settings)
     phase.enter("preparing batch and loss")
@@ -55,7 +59,7 @@ def _complete(context: Context, model: nn.Module, sites: dict[str, SourceSite]) 
     return Subject(
         model=model,
         batches=batches,
-        objectives=objectives,
+        objectives=tuple(in_surroundings(objective) for objective in objectives),
         optimizer=optimizer,
         sites=sites,
         target=Path(settings.target).as_posix(),
@@ -96,7 +100,10 @@ def _model(context: Context) -> nn.Module:
     if context.target.kind == "checkpoint":
         assert context.target.path is not None
         return checkpoint.load_pickled(context.target.path, context.target.text)
-    module = run_target(context.target, context.settings, context.base)
+    with torch.enable_grad():
+        module = run_target(context.target, context.settings, context.base)
+        if not torch.is_grad_enabled():
+            context.assume("the file switches gradients off for good; they were on for the measurement")
     context.space, context.module = vars(module), module.__name__
     try:
         context.source = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +31,21 @@ class Target:
 def parse_target(text: str, base: Path) -> Target:
     """Read `model.py`, `model.py:name`, `package.module:name` or `weights.pt`; paths are relative to `base`."""
     place, attribute = _split(text, base)
+    if not place:
+        raise GradcheckError(
+            "E101",
+            f"no such target: `{text}`",
+            "no file or module is named",
+            "give a path such as model.py, or package.module:name",
+        )
     path = base / place
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path's own, False for a name that no system takes
         return _file(text, path, attribute)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise _directory(text, path, place)
     if _MODULE.match(place) and not place.endswith(".py"):
         sibling = path.with_name(path.name + ".py")
-        if "." not in place and sibling.is_file():
+        if "." not in place and os.path.isfile(sibling):
             return Target(text=text, kind="file", path=sibling, attribute=attribute)
         if Path(place).suffix not in CHECKPOINTS + PROGRAMS:
             return Target(text=text, kind="module", module=place, attribute=attribute)
@@ -46,7 +54,7 @@ def parse_target(text: str, base: Path) -> Target:
 
 def _split(text: str, base: Path) -> tuple[str, str]:
     place, colon, attribute = text.rpartition(":")
-    if not colon or (base / text).exists() or len(place) == 1:  # len 1: a Windows drive
+    if not colon or os.path.exists(base / text) or len(place) == 1:  # len 1: a Windows drive
         return text, ""
     if not attribute:
         return place, ""

@@ -36,7 +36,7 @@ def input_dependence(
     inputs = [
         t
         for t in tensors_in([list(batch.args), dict(batch.kwargs)])
-        if t.numel() and t.layout is torch.strided and not t.is_nested and 0 not in t.stride()
+        if t.numel() and t.layout is torch.strided and not (t.is_nested or t.is_inference() or 0 in t.stride())
     ]
     saved = [t.detach().clone() for t in inputs]
     before = main_output_value(run())  # with the graph on: a gradient penalty inside the loss needs it
@@ -44,12 +44,14 @@ def input_dependence(
         with torch.no_grad():
             for tensor in inputs:
                 _scramble(tensor)
+        if all(torch.equal(tensor, value) for tensor, value in zip(inputs, saved, strict=True)):
+            return None  # text, masks, one value everywhere: nothing that could be changed
         after = main_output_value(run())
     finally:
         with torch.no_grad():
             for tensor, value in zip(inputs, saved, strict=True):
                 tensor.copy_(value)
-    if before is None or after is None or before.shape != after.shape:
+    if before is None or after is None or before.is_nested or before.shape != after.shape:
         return None
     size = before.double().norm().item()
     return (before.double() - after.double()).norm().item() / size if size > 0 else None

@@ -43,10 +43,10 @@ def build_layers(
         rows.append(((node._sequence_nr(), 0), _operation_row(operation, capture.gradient_at(node), forward, sites)))
     rows.sort(key=lambda row: row[0])
     for module in model.modules():
-        name = capture.names[id(module)]
-        if name not in by_name:
-            by_name[name] = []
-            rows.append(((0, 0), _module_row(name, module, [], None, observer, sites)))
+        known = capture.names.get(id(module))  # None: registered by the forward pass itself, and never called
+        if known is not None and known not in by_name:
+            by_name[known] = []
+            rows.append(((0, 0), _module_row(known, module, [], None, observer, sites)))
     aliases = _aliases(model)
     merged: dict[str, LayerProfile] = {}
     for _, fields in rows:

@@ -66,6 +66,17 @@ def test_standard_input_is_closed_and_arguments_after_two_dashes_arrive(folder: 
     assert scan(folder, code, "--", "--epochs", "3").stderr == "| '' ('--epochs', '3')\n"
 
 
+def test_a_process_that_cannot_start_is_no_fault_of_the_model(folder: Path) -> None:
+    done = scan(folder, HEALTHY, "--memory-limit", "0.01")
+    assert done.returncode == 2
+    assert "error E565: Python could not start the process of the scan" in done.stderr
+
+
+def test_the_arguments_of_the_worker_are_not_the_models(folder: Path) -> None:
+    done = scan(folder, doing("print(len(sys.argv)); return healthy()"))
+    assert done.stderr == "| 1\n"
+
+
 def test_a_thread_that_never_ends_does_not_hold_the_result_back(folder: Path) -> None:
     done = scan(folder, doing("threading.Thread(target=time.sleep, args=(99,)).start(); return healthy()"))
     assert done.returncode == 0
@@ -81,6 +92,11 @@ error E565: the model's code ended the process while scanning
 error E565: native code crashed while scanning
   why   the process got SIGSEGV
   hint  see --traceback for the Python lines that led there
+""",
+    "signal.signal(signal.SIGTERM, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGTERM)": """\
+error E565: the scan was ended while scanning
+  why   the process got SIGTERM, from outside or from the model's own code
+  hint  run it again; if it ends at the same place, see --traceback for the Python lines that led there
 """,
     "os.kill(os.getpid(), signal.SIGKILL)": """\
 error E564: the scan was killed while scanning
@@ -99,6 +115,11 @@ error E561: the model's code ended the program (SystemExit)
 """,
     "raise KeyboardInterrupt": """\
 error E561: the model's code ended the program (KeyboardInterrupt)
+  why   a model must return from its forward pass
+  hint  see --traceback for the line, and take the exit out
+""",
+    "raise type('Stop', (BaseException,), {})": """\
+error E561: the model's code ended the program (Stop)
   why   a model must return from its forward pass
   hint  see --traceback for the line, and take the exit out
 """,

@@ -44,3 +44,16 @@ def test_a_strided_nested_tensor_is_refused(load_text):
     with pytest.raises(GradcheckError) as caught:
         load_text("model = nn.Linear(4, 2)\nx = torch.nested.nested_tensor([torch.randn(2, 4), torch.randn(3, 4)])\n")
     assert (caught.value.id, caught.value.what) == ("E349", "`x` is a nested tensor of the strided layout")
+
+
+@pytest.mark.parametrize("target", ["", ":Net"])
+def test_a_target_that_names_nothing_is_no_directory(load_text, target):
+    with pytest.raises(GradcheckError) as caught:
+        load_text("model = nn.Linear(4, 2)\n", target=target)
+    assert (caught.value.id, caught.value.what) == ("E101", f"no such target: `{target}`")
+
+
+def test_a_name_that_no_system_takes_is_no_such_target(load_text):
+    with pytest.raises(GradcheckError) as caught:
+        load_text("model = nn.Linear(4, 2)\n", target="a" * 5000 + ".py")
+    assert caught.value.id == "E101"

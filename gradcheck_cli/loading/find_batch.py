@@ -52,7 +52,7 @@ def find_batch(context: Context, model: nn.Module, forward: Signature) -> FoundD
     """The first source of data in the file, in the order of the documentation; None when there is none."""
     steps: tuple[Callable[[], FoundData | None], ...] = (
         lambda: _first_of(context, _WHOLE),
-        lambda: _by_parameter_name(context, forward) if len(forward.required) > 1 else None,
+        lambda: _by_parameter_name(context, forward) if len(forward.required) > 1 or forward.required_keywords else None,
         lambda: loaders.find_loader(context, model) if _is_dealt_out(context) else None,
         lambda: _first_of(context, _INPUTS),
         lambda: _first_of(context, _EXAMPLES),
@@ -72,6 +72,13 @@ def _data(context: Context, name: str) -> Any:
     if value is None or isinstance(value, (nn.Module, type)) or callable(value) or inspect.ismodule(value):
         return None
     value = as_tensors(numeric_lists_as_tensors(value))
+    if any(t.is_nested and t.layout is torch.strided for _, t in named_tensors(value)):
+        raise GradcheckError(
+            "E349",
+            f"`{name}` is a nested tensor of the strided layout",
+            "it has no shape that could be read, and torch develops it no further",
+            "make it with torch.nested.nested_tensor(..., layout=torch.jagged), or pad the samples",
+        )
     return value if holds_data(value) else None
 
 

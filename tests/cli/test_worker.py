@@ -61,6 +61,13 @@ def test_endless_prints_are_capped_and_do_not_block(folder: Path) -> None:
     assert len(done.stderr) < 1.1 * (1 << 20)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_changes_no_exit_code(folder: Path, closed: str) -> None:
+    (folder / "model.py").write_text(SICK, "utf-8")
+    variables = environment(TMPDIR=str(folder / "temporary"), PYTHONPATH=str(STAND_IN))
+    assert subprocess.run(["sh", "-c", f"{GRADCHECK} scan model.py {closed}"], cwd=folder, env=variables).returncode == 1
+
+
 def test_standard_input_is_closed_and_arguments_after_two_dashes_arrive(folder: Path) -> None:
     code = doing("print(repr(sys.stdin.read()), settings.script_args); return healthy()")
     assert scan(folder, code, "--", "--epochs", "3").stderr == "| '' ('--epochs', '3')\n"

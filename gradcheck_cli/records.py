@@ -325,9 +325,11 @@ class Profile:
     gaps: tuple[str, ...] = ()  # what was not measured, and why
 
     def layer(self, name: str) -> LayerProfile | None:
+        """The layer of this name; reads all of them, so build a mapping to look up many."""
         return next((layer for layer in self.layers if layer.name == name), None)
 
     def parameter(self, name: str) -> ParameterProfile | None:
+        """The parameter of this name; as `layer`."""
         return next((p for p in self.parameters if p.name == name), None)
 
 

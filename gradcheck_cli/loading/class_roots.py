@@ -20,6 +20,24 @@ def root_classes(source: str, classes: Iterable[str]) -> list[str]:
     return [n for n in names if not any(n in reached[o] and o not in reached[n] for o in names if o != n)]
 
 
+def functions_that_build(source: str) -> list[str]:
+    """Top-level functions in whose body a layer of torch.nn is built."""
+    try:
+        functions = [d for d in _definitions(ast.parse(source).body) if not isinstance(d, ast.ClassDef)]
+    except (SyntaxError, ValueError):
+        return []
+    return [f.name for f in functions if any(isinstance(n, ast.Call) and _is_layer(n.func) for n in ast.walk(f))]
+
+
+def _is_layer(called: ast.expr) -> bool:
+    return (
+        isinstance(called, ast.Attribute)
+        and isinstance(called.value, ast.Name)
+        and called.value.id == "nn"
+        and called.attr[:1].isupper()
+    )
+
+
 def _uses(tree: ast.Module) -> dict[str, set[str]]:
     """Every top-level class and function with the names that occur in it."""
     found: dict[str, set[str]] = {}

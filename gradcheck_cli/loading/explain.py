@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading import environment_errors, explain_data, explain_loss, explain_run
+from gradcheck_cli.loading import environment_errors, explain_data, explain_dtypes, explain_loss, explain_run
 from gradcheck_cli.loading.base import Batch, Subject
 from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.import_errors import located
@@ -27,6 +27,7 @@ def translate(
     told = (
         environment_errors.translate(error)
         or explain_loss.translate(error, scene)
+        or explain_dtypes.translate(error, scene)
         or explain_data.translate(error, scene)
         or explain_run.translate(error, scene)
         or _generic(error, scene)

@@ -1,4 +1,4 @@
-"""Errors of data that does not fit the model (E340 to E350)."""
+"""Errors of data whose shape, values or place do not fit the model (E340, E342 to E350)."""
 
 from __future__ import annotations
 
@@ -14,24 +14,6 @@ from gradcheck_cli.loading.scene import Scene
 from gradcheck_cli.loading.signatures import signature_of
 
 _Maker = Callable[["re.Match[str]", Scene], GradcheckError | None]
-DTYPES = {
-    "Long": "int64",
-    "Int": "int32",
-    "Float": "float32",
-    "Double": "float64",
-    "Half": "float16",
-    "BFloat16": "bfloat16",
-    "Byte": "uint8",
-    "Bool": "bool",
-    "long int": "int64",
-    "int": "int32",
-    "float": "float32",
-    "double": "float64",
-    "unsigned char": "uint8",
-    "c10::Half": "float16",
-    "c10::BFloat16": "bfloat16",
-    "bool": "bool",
-}
 
 
 def translate(error: BaseException, scene: Scene) -> GradcheckError | None:
@@ -46,10 +28,6 @@ def translate(error: BaseException, scene: Scene) -> GradcheckError | None:
     return None
 
 
-def _layer(scene: Scene) -> str:
-    return scene.shown_layer if scene.layer is not None else "an operation"
-
-
 def _size(expected: str, got: str, what: str, scene: Scene) -> GradcheckError:
     """E340; the advice depends on whether the batch reaches the layer unchanged."""
     if scene.is_first:
@@ -59,7 +37,7 @@ def _size(expected: str, got: str, what: str, scene: Scene) -> GradcheckError:
             "either the input has another size than the network was built for, or this layer does not fit the one before it"
         )
     return GradcheckError(
-        "E340", f"{_layer(scene)} expects {expected} {what} and got {got}", f"inputs were {scene.inputs()}", advice
+        "E340", f"{scene.place} expects {expected} {what} and got {got}", f"inputs were {scene.inputs()}", advice
     )
 
 
@@ -100,7 +78,7 @@ def _shape(match: re.Match[str], scene: Scene) -> GradcheckError:
 def _rank(match: re.Match[str], scene: Scene) -> GradcheckError:
     return GradcheckError(
         "E340",
-        f"{_layer(scene)} expects a {match[1]} input and got {match[2]}",
+        f"{scene.place} expects a {match[1]} input and got {match[2]}",
         f"inputs were {scene.inputs()}",
         "add the missing dimension (batch, channels or length), or --input with it",
     )
@@ -109,46 +87,9 @@ def _rank(match: re.Match[str], scene: Scene) -> GradcheckError:
 def _too_small(match: re.Match[str], scene: Scene) -> GradcheckError:
     return GradcheckError(
         "E340",
-        f"{_layer(scene)} got an input of {match[1]}, smaller than its kernel {match[2]}",
+        f"{scene.place} got an input of {match[1]}, smaller than its kernel {match[2]}",
         f"inputs were {scene.inputs()}",
         "use larger inputs: each pooling or stride before it shrank them",
-    )
-
-
-def _feature_dtype(got: str, expected: str, scene: Scene) -> GradcheckError:
-    got, expected = DTYPES.get(got, got), DTYPES.get(expected, expected)
-    if "int" in got or got == "bool":
-        advice = f"convert it: x.float(){'' if expected == 'float32' else f'.to(torch.{expected})'}"
-    else:
-        advice = f"convert the data (x.to(torch.{expected})) or the model (--dtype {got})"
-    return GradcheckError(
-        "E341", f"{_layer(scene)} holds {expected} weights and got {got}", f"inputs were {scene.inputs()}", advice
-    )
-
-
-def _dtype(match: re.Match[str], scene: Scene) -> GradcheckError:
-    return _feature_dtype(match[1].removeprefix("torch."), match[2].removeprefix("torch."), scene)
-
-
-def _dtype_reversed(match: re.Match[str], scene: Scene) -> GradcheckError:
-    return _feature_dtype(match[2], match[1], scene)
-
-
-def _norm_dtype(_match: re.Match[str], scene: Scene) -> GradcheckError | None:
-    weight = getattr(scene.module, "weight", None)
-    got = next(
-        (str(t.dtype).removeprefix("torch.") for t in scene.tensors().values() if t.is_floating_point()), "another dtype"
-    )
-    return _feature_dtype(got, str(weight.dtype).removeprefix("torch."), scene) if isinstance(weight, torch.Tensor) else None
-
-
-def _embedding_dtype(match: re.Match[str], scene: Scene) -> GradcheckError:
-    got = DTYPES.get(match[1], match[1])
-    return GradcheckError(
-        "E341",
-        f"{_layer(scene)} looks up indices and got {got}",
-        f"inputs were {scene.inputs()}",
-        "give int64 indices: x.long(), or --input int:8,128",
     )
 
 
@@ -170,7 +111,7 @@ def _index(_match: re.Match[str] | None, scene: Scene) -> GradcheckError | None:
     )
     return GradcheckError(
         "E342",
-        f"an index is outside the {rows} rows of {_layer(scene)}",
+        f"an index is outside the {rows} rows of {scene.place}",
         f"allowed are 0 to {rows - 1}; {span}",
         "enlarge num_embeddings, or map unknown indices into the range",
     )
@@ -202,7 +143,7 @@ def _arguments(match: re.Match[str], scene: Scene) -> GradcheckError | None:
 def _single_sample(match: re.Match[str], scene: Scene) -> GradcheckError:
     return GradcheckError(
         "E345",
-        f"{_layer(scene)} cannot normalise over a single value per channel",
+        f"{scene.place} cannot normalise over a single value per channel",
         f"its input has shape {match[1]}",
         "use a batch of at least 2 samples",
     )
@@ -214,7 +155,7 @@ def _device(match: re.Match[str], scene: Scene) -> GradcheckError:
     )
     return GradcheckError(
         "E348",
-        f"{_layer(scene)} met tensors on different devices",
+        f"{scene.place} met tensors on different devices",
         f"model and batch are on {', '.join(devices)}; torch says: {' '.join(match.string.split())[:160]}",
         "register constants as buffers, or make new tensors with device=x.device; --device moves model and batch",
     )
@@ -242,16 +183,6 @@ _TABLE: tuple[tuple[str, _Maker], ...] = (
     (r"Expected input to be (\d+D or \d+D), got (\d+D)", _rank),
     (r"expected (\d+D(?: or \d+D)?) input \(got (\d+D) input\)", _rank),
     (r"Calculated padded input size per channel: (\([\d x]+\))\. Kernel size: (\([\d x]+\))", _too_small),
-    (r"mat1 and mat2 must have the same dtype, but got (\w+) and (\w+)", _dtype),
-    (r"Input type \(([\w: ]+)\) and (?:bias|weight) type \(([\w: ]+)\) should be the same", _dtype),
-    (r"RNN input dtype \((torch\.\w+)\) does not match weight dtype \((torch\.\w+)\)", _dtype),
-    (r"expected scalar type (\w+) but found (\w+)", _dtype_reversed),
-    (r"expected m1 and m2 to have the same dtype, but got: (\w+) != (\w+)", _dtype),
-    (r"mixed dtype \(CPU\)", _norm_dtype),
-    (
-        r"argument #1 'indices' to have one of the following scalar types: Long, Int; but got torch\.(?:cuda\.)?(\w+?)Tensor",
-        _embedding_dtype,
-    ),
     (r"takes value -?\d+ which is not in the valid range", _index),
     (r"([\w.<>]+)\.forward\(\) ((?:missing|takes|got) .*)", _arguments),
     (r"Expected more than 1 value per channel when training, got input size torch\.Size\((\[[\d, ]+\])\)", _single_sample),

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.explain_data import DTYPES
+from gradcheck_cli.loading.explain_dtypes import DTYPES
 from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.scene import Scene
 

@@ -121,7 +121,7 @@ def _first_of(context: Context, names: tuple[str, ...]) -> FoundData | None:
                         name,
                         context,
                     )
-        own_target = not isinstance(value, Tensor) and not is_example
+        own_target = not isinstance(value, Tensor) and name in _WHOLE
         return _cut(
             FoundData(raws=[value], origin=f"found: {name}", has_target=own_target, cast=_plain(context, name)), name, context
         )

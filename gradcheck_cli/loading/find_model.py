@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.loss import _Loss
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.class_roots import root_classes
+from gradcheck_cli.loading.class_roots import functions_that_build, root_classes
 from gradcheck_cli.loading.context import Context
 
 NAMES = ("model", "net", "get_model", "build_model", "create_model")
@@ -159,8 +159,12 @@ def _nothing(context: Context) -> GradcheckError:
     seen = f"classes in it: {', '.join(classes)}" if classes else "it defines no class"
     if imported:
         seen += f"; imported ones do not count: {', '.join(imported[:5])}"
+    inside = functions_that_build(context.source)
     if functions:
         advice = f"if a function builds it, name that: gradcheck scan {context.label}:{functions[0]}"
+    elif inside:
+        seen += f"; models that `{inside[0]}()` builds are not seen from outside"
+        advice = f"let `{inside[0]}()` take it from a function `build_model()` that returns it"
     elif imported:
         advice = f"name one: gradcheck scan {context.label}:{imported[0]}"
     else:

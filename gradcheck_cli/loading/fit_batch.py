@@ -72,7 +72,8 @@ def _named_places(
 ) -> dict[Any, tuple[Place, ...]]:
     needed = {*forward.required, *forward.required_keywords}
     rest = [n for n in names if n not in accepted]
-    targets = rest or [n for n in accepted if n in TARGET_NAMES]
+    named = [n for n in names if n in TARGET_NAMES]
+    targets = [n for n in rest if n in TARGET_NAMES] or named or rest
     places: dict[Any, tuple[Place, ...]] = {}
     for name in names:
         given = name in accepted and (targets_to_model or name not in TARGET_NAMES or name in needed)

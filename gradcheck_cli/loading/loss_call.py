@@ -101,10 +101,10 @@ class LossCall:
                 values.append(model)
             elif name in BATCH_NAMES:
                 values.append(raw_of(batch))
-            elif name in targets[:1]:
-                values.append(self._second(name, model, batch))
             elif name in by_name:
                 values.append(by_name[name])
+            elif name in targets[:1]:
+                values.append(self._second(name, model, batch))
             elif outputs:
                 values.append(outputs.pop(0))
         return values

@@ -14,6 +14,7 @@ from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.frames import defined_at
 
 _SHOWN = 5
+_NO_FORWARD = "define `def forward(self, x):` in its class, or give a loss that calls its parts: `def loss_fn(model, batch):`"
 
 
 def unwrap(model: nn.Module, context: Context) -> nn.Module:
@@ -68,7 +69,7 @@ def check_forward(model: nn.Module, base: Path) -> None:
             "E120",
             f"`{kind}` has no forward",
             f"it defines `{close[0]}`" if close else "its class does not define one",
-            "define `def forward(self, x):` in the class" if not close else f"rename `{close[0]}` to `forward`",
+            f"rename `{close[0]}` to `forward`" if close else _NO_FORWARD,
             where=defined_at(type(model), base),
         )
 

@@ -129,6 +129,8 @@ def split_model_output(output: Any) -> tuple[Any, Any]:
     """The loss in a model's output, and what else is in it (logits where they are named)."""
     if isinstance(output, Tensor):
         return output, None
+    if _loss_parts(output):
+        return sum(output.values()), output
     loss = getattr(output, "loss", None) if hasattr(output, "loss") else scalar_of(output)
     rest = getattr(output, "logits", None)
     if rest is None and isinstance(output, dict):
@@ -136,6 +138,13 @@ def split_model_output(output: Any) -> tuple[Any, Any]:
     if rest is None and isinstance(output, (tuple, list)):
         rest = next((part for part in output if isinstance(part, Tensor) and part is not loss), None)
     return loss, rest
+
+
+def _loss_parts(output: Any) -> bool:
+    """Whether the output is a dictionary of scalar losses, as detectors return it in training: it is summed."""
+    if type(output) is not dict or not output:
+        return False
+    return all(isinstance(v, Tensor) and v.dim() == 0 and "loss" in str(k) for k, v in output.items()) and "loss" not in output
 
 
 def returns_loss(output: Any) -> str:
@@ -146,6 +155,8 @@ def returns_loss(output: Any) -> str:
         return "output.loss"
     if isinstance(output, dict) and isinstance(output.get("loss"), Tensor):
         return "output['loss']"
+    if _loss_parts(output):
+        return f"the sum of output[{'], output['.join(repr(key) for key in output)}]"
     if isinstance(output, (tuple, list)):
         scalars = [
             i for i, part in enumerate(output) if isinstance(part, Tensor) and part.dim() == 0 and part.is_floating_point()

@@ -48,6 +48,11 @@ class Scene:
         return f"`{self.layer}`{kind}" if self.layer else f"the model itself{kind}"
 
     @property
+    def place(self) -> str:
+        """The layer that raised, or "an operation" when it is not known."""
+        return self.shown_layer if self.layer is not None else "an operation"
+
+    @property
     def is_first(self) -> bool:
         """Whether the module that raised is the first that says what it takes, so that the batch itself must be wrong."""
         for name, module in self.subject.model.named_modules():

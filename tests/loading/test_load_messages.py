@@ -534,7 +534,7 @@ class Net(nn.Module):
         """
 E120 `Net` has no forward
 why  its class does not define one
-do   define `def forward(self, x):` in the class
+do   define `def forward(self, x):` in its class, or give a loss that calls its parts: `def loss_fn(model, batch):`
 at   model.py:4
 """,
     ),

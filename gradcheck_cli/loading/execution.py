@@ -31,6 +31,7 @@ from gradcheck_cli.settings import Settings
 
 _added: list[str] = []  # what this process has on sys.path because of us
 _IMPORT_SHARE = 0.8  # of the time limit: what is left suffices to report where the import was
+_BEFORE_IMPORT = 5.0  # seconds of a short limit that starting Python and importing torch may have used up
 
 
 class ImportTooLong(BaseException):
@@ -92,7 +93,7 @@ def run_target(target: Target, settings: Settings, base: Path) -> ModuleType:
     """Execute the target's module; raises E104 to E112, E118 and E126 for what can go wrong in it."""
     phase.enter(f"importing {target.text}")
     try:
-        with _time_limit(settings.timeout * _IMPORT_SHARE, base):
+        with _time_limit(_import_limit(settings.timeout), base):
             return _run_file(target.path) if target.path is not None else importlib.import_module(target.module)
     except ImportTooLong as exc:
         raise import_errors.too_long(target, settings, exc.where) from None
@@ -100,6 +101,11 @@ def run_target(target: Target, settings: Settings, base: Path) -> ModuleType:
         raise
     except BaseException as exc:  # SystemExit of the user's file is no exit of ours
         raise import_errors.translate_import(exc, target, base) from exc
+
+
+def _import_limit(timeout: float) -> float:
+    """Seconds the import may take, so that it is told apart from a scan that runs out of time."""
+    return max(min(timeout * _IMPORT_SHARE, timeout - _BEFORE_IMPORT), timeout / 4)
 
 
 def _run_file(path: Path) -> ModuleType:

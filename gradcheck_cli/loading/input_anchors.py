@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from gradcheck_cli.loading.input_specs import Spec, spec_of
+from gradcheck_cli.loading.model_checks import unregistered_modules
 
 _MOST_WIDTHS = 8  # the combinations of all inputs are tried
 _RANKS = ((2, 3, 32, 32), (2, 16, 8), (2, 16), (2, 3, 8, 16, 16), (2,))
@@ -22,10 +23,11 @@ _TOLD_BY_NAME = (*_MASK_NAMES, *_STEP_NAMES)  # whatever layer comes first: thes
 
 def anchors(model: nn.Module, names: list[str]) -> list[dict[str, Spec]]:
     """Ways to shape the inputs `names`, the most trustworthy first; empty when no layer tells anything."""
-    known = {name: spec for name, module in model.named_modules() if (spec := spec_of(module, name, model)) is not None}
+    layers = {**dict(model.named_modules()), **unregistered_modules(model)}
+    known = {name: spec for name, module in layers.items() if (spec := spec_of(module, name, model)) is not None}
     options: list[dict[str, Spec]] = []
     if len(names) == 1:
-        first = _first_called(model, names[0])
+        first = _first_called(model, layers, names[0])
         ordered = [known[n] for n in first if n in known] + list(known.values()) + _from_parameters(model)
         options = [{names[0]: spec} for spec in dict.fromkeys(ordered)]
     else:
@@ -42,10 +44,10 @@ class _Found(Exception):
     """Ends a trial run at the first layer that says what it takes."""
 
 
-def _first_called(model: nn.Module, name: str) -> list[str]:
+def _first_called(model: nn.Module, layers: dict[str, nn.Module], name: str) -> list[str]:
     """Names of the layers that are called first on inputs of several ranks and both dtypes."""
     called: list[str] = []
-    modules = {id(module): n for n, module in model.named_modules()}
+    modules = {id(module): n for n, module in layers.items()}
 
     def stop(module: nn.Module, _inputs: Any) -> None:
         if id(module) in modules and spec_of(module, "", model) is not None:

@@ -40,15 +40,15 @@ def check_model(model: nn.Module, context: Context) -> None:
     _check_values(model)
     parameters = dict(model.named_parameters())
     unregistered = unregistered_modules(model)
-    if not parameters and not unregistered:
-        raise _no_parameters(model)
-    if unregistered:
-        listed = ", ".join(f"`{name}`" for name in list(unregistered)[:_SHOWN])
-        more = f" and {len(unregistered) - _SHOWN} more" if len(unregistered) > _SHOWN else ""
-        context.assume(f"held in plain Python containers, so not in model.parameters(): {listed}{more}")
+    hidden = ", ".join(f"`{name}`" for name in list(unregistered)[:_SHOWN])
+    hidden += f" and {len(unregistered) - _SHOWN} more" if len(unregistered) > _SHOWN else ""
+    if not parameters:
+        raise _no_parameters(model, hidden)
+    if hidden:
+        context.assume(f"held in plain Python containers, so not in model.parameters(): {hidden}")
     if context.settings.unfreeze:
         _thaw(parameters, context)
-    elif parameters and not any(p.requires_grad for p in parameters.values()) and not unregistered:
+    elif not any(p.requires_grad for p in parameters.values()):
         raise _all_frozen(parameters)
 
 
@@ -116,7 +116,14 @@ def _check_values(model: nn.Module) -> None:
             )
 
 
-def _no_parameters(model: nn.Module) -> GradcheckError:
+def _no_parameters(model: nn.Module, hidden: str) -> GradcheckError:
+    if hidden:
+        return GradcheckError(
+            "E122",
+            f"`{type(model).__name__}` has no registered parameters, so no optimizer would train anything",
+            f"plain Python containers, which torch does not look into, hold {hidden}",
+            "use nn.ModuleList or nn.ModuleDict for them",
+        )
     leaves = sorted({type(m).__name__ for m in model.modules() if next(m.children(), None) is None})
     return GradcheckError(
         "E122",

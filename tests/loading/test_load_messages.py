@@ -592,6 +592,25 @@ at   None
 """,
     ),
     Case(
+        "parameters in a plain list only",
+        """\
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(4, 4) for _ in range(7)]
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+""",
+        """
+E122 `Net` has no registered parameters, so no optimizer would train anything
+why  plain Python containers, which torch does not look into, hold `layers[0]`, `layers[1]`, `layers[2]`, `layers[3]`, `layers[4]` and 2 more
+do   use nn.ModuleList or nn.ModuleDict for them
+at   None
+""",
+    ),
+    Case(
         "frozen parameters",
         "model = nn.Linear(2, 2).requires_grad_(False)\n",
         """

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from gradcheck_cli.loading.base import Batch, Outcome
 from gradcheck_cli.probing.objective import main_output
@@ -39,7 +40,14 @@ def input_dependence(
         if t.numel() and t.layout is torch.strided and not (t.is_nested or t.is_inference() or 0 in t.stride())
     ]
     saved = [t.detach().clone() for t in inputs]
-    before = main_output_value(run())  # with the graph on: a gradient penalty inside the loss needs it
+    given: set[torch.Size] = set()
+    handle = register_module_forward_pre_hook(lambda _module, args: given.update(t.shape for t in tensors_in(list(args))))
+    try:
+        before = main_output_value(run())  # with the graph on: a gradient penalty inside the loss needs it
+    finally:
+        handle.remove()
+    if not any(tensor.shape in given for tensor in inputs):
+        return None  # the loss feeds the model something of its own, not this batch
     try:
         with torch.no_grad():
             for tensor in inputs:

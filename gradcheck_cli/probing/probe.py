@@ -143,7 +143,7 @@ def _one_pass(measurer: Measurer) -> _Seen:
             in_graph=in_graph,
             edited=edited_views(capture, graph),
             sequences=Sequences(observer.inputs, ends_only(capture)),
-            gaps=gaps + _capture_gaps(capture),
+            gaps=gaps + _capture_gaps(capture) + _objective_gaps(objective),
         )
         _free(capture, graph, plan, functional)
     return seen
@@ -234,6 +234,12 @@ def _capture_gaps(capture: Capture) -> list[str]:
             f"an observation failed and was left out (please report it): {type(capture.failure).__name__}: {capture.failure}"
         )
     return gaps
+
+
+def _objective_gaps(objective: ObjectiveProfile) -> list[str]:
+    if objective.kind != "projection":
+        return []
+    return ["what only a loss and its targets show (GC602, GC605, GC606, GC607): the loss is a random projection of the output"]
 
 
 def _free(capture: Capture, graph: Graph, plan: SpinePlan, functional: dict[Node, Any]) -> None:

@@ -12,6 +12,7 @@ from gradcheck_cli.reporting.heading import STYLES
 from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.picture import binned, blocks, hue
 
+_SUGGESTED = 3  # suggestions written without -v
 _NAMED = 6  # affected layers that are listed by name
 
 
@@ -73,9 +74,10 @@ def _end(decades: float) -> str:
 
 
 def _add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:
-    """Write the first suggestion in full and the others in short; with -v all in full."""
+    """Write the first suggestion in full and two more in short; with -v all, in full."""
     page.add(Text("suggestions, least invasive first", style="dim"), label=Text("  "), hang=2)
-    for number, each in enumerate(prescriptions, start=1):
+    shown = prescriptions if page.look.verbose else prescriptions[:_SUGGESTED]
+    for number, each in enumerate(shown, start=1):
         status = f"  [{each.status}{': ' + each.reason if each.reason else ''}]"
         title = Text.assemble(said(each.title, "bold"), said(status, "dim"))
         page.add(title, label=Text(f"  {number}. "), hang=5)
@@ -89,6 +91,8 @@ def _add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:
                 label=Text("     "),
                 hang=5,
             )
+    if len(shown) < len(prescriptions):
+        page.add(Text(f"{len(prescriptions) - len(shown)} more with -v", style="dim"), label=Text("     "), hang=5)
 
 
 def _add_snippet(page: Page, snippet: str) -> None:

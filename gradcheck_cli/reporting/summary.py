@@ -19,7 +19,15 @@ def found(report: Report) -> str:
         for (grade, name), count in counts.items()
         if grade == severity
     ]
-    return ", ".join(names) or "nothing found"
+    return ", ".join(names) or f"nothing found{_where(report)}"
+
+
+def _where(report: Report) -> str:
+    """Say which rules were asked, if not all of them were."""
+    chosen = [*report.settings.get("select", ()), *report.settings.get("extend_select", ())]
+    ignored = list(report.settings.get("ignore", ()))
+    among = f" among {', '.join(map(clean, chosen))}" if chosen and "ALL" not in chosen else ""
+    return among + (f", {', '.join(map(clean, ignored))} ignored" if ignored else "")
 
 
 def summary(report: Report) -> str:

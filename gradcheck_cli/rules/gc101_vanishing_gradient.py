@@ -21,8 +21,8 @@ drop over seeds and batches is compared.
 
 When it is wrong
 Adam divides by the gradient's own size and can outrun a drop of a few decades in a shallow network; the finding is
-then softened to a warning that says so, and to a note when the spine is also short and mild. A network whose first
-layers are meant to learn nothing (random features) is not harmed.
+then softened to a warning that says so (not where the file's optimizer is SGD), and to a note when the spine is also
+short and mild. A network whose first layers are meant to learn nothing (random features) is not harmed.
 
 What to do
 Use an activation whose gain is near one (ReLU, GELU, SELU) with the initialisation that belongs to it (He for ReLU,
@@ -96,6 +96,9 @@ def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) 
         return dataclasses.replace(
             finding, confirmed=f"{said}; still there after {last.steps} Adam steps on a copy".strip("; ")
         )
+    if profile.optimizer is not None and profile.optimizer.name.lower() == "sgd":
+        lifted = f"{said}; Adam would lift it, but this model is trained by SGD, which does not"
+        return dataclasses.replace(finding, confirmed=lifted.strip("; "))
     short = finding.facts["depth"] <= limits["short-segments"] and finding.facts["steady"] < limits["steady-error"]
     mild = short and losses_fall(profile)
     return dataclasses.replace(

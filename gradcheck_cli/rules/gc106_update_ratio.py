@@ -14,6 +14,8 @@ Limits and where they come from
 `too-high` 1 (ratio): above it the first step replaces more than the weight itself. Adam moves every element by the learning
 rate, so lr 1e-3 gives 0.01 to 0.1 at usual widths and trains; the limit leaves a decade for small and for very wide layers.
 `too-low` 1e-6 (ratio): a thousandth of the smallest ratio in common advice (1e-3); half precision could not even store it.
+`vanished` 3 (decades of steady drop along the spine): from there on a ratio that is too low is what GC101 already explains,
+and no learning rate makes up for it.
 
 When it is wrong
 A warm-up starts from a tiny learning rate on purpose (a rate of exactly zero is passed over). For SGD the step really does
@@ -35,6 +37,7 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, OptimizerProfile, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import parameter_of, profile_of
+from gradcheck_cli.rules.trend import worst_trend
 
 RULE = Rule(
     code="GC106",
@@ -44,6 +47,7 @@ RULE = Rule(
     limits=(
         Limit(name="too-high", value=1.0, unit="update / weight", source="the first step replaces the weight"),
         Limit(name="too-low", value=1e-6, unit="update / weight", source="a thousandth of the customary 1e-3"),
+        Limit(name="vanished", value=3.0, unit="decades of steady drop", source="GC101; too low is then its consequence"),
     ),
 )
 CONFIRM = "none"  # arithmetic on one gradient and the optimizer; the median over layers does not hang on a seed
@@ -59,6 +63,8 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     if limits["too-low"] <= median <= limits["too-high"]:
         return
     high = median > limits["too-high"]
+    if not high and (trend := worst_trend(profile, +1.0)) is not None and trend.steady >= limits["vanished"]:
+        return  # no learning rate makes up for a gradient that does not arrive: GC101
     extreme = (max if high else min)(weights, key=lambda p: ratios[p.name])
     limit = limits["too-high" if high else "too-low"]
     effect = "the first step overwrites them" if high else "they hardly move"

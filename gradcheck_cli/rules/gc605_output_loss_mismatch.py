@@ -1,13 +1,15 @@
-"""The output activation and the loss do not fit.
+"""The output, or its activation, and the loss do not fit.
 
 What it measures
 The last operation before the loss, the loss, and the shapes: softmax or sigmoid in front of a loss that applies its own;
-softmax over a single unit; one output unit for several classes; probabilities or raw logits where the loss wants the other.
+softmax over a single unit; one output unit for several classes; probabilities or raw logits where the loss wants the other; and
+for elementwise losses outputs and targets whose shapes are broadcast against each other.
 
 Why it matters
 Softmax twice squeezes all logits into [0, 1]: the loss cannot fall below ln(1 + (C-1)/e) and its gradient is small. Softmax
 over one unit is constantly 1. `NLLLoss` on probabilities rewards growth without bound, `BCELoss` on logits is
-undefined outside [0, 1]. ReLU in front of a classification loss cuts off all negative logits and their gradient.
+undefined outside [0, 1]. Outputs [N, 1] against targets [N] are compared each with each, and the best answer is the mean
+of all targets. ReLU in front of a classification loss cuts off all negative logits and their gradient.
 
 Limits and where they come from
 None: read off the graph and the shapes.
@@ -24,10 +26,11 @@ PyTorch, `torch.nn.CrossEntropyLoss`, `NLLLoss`, `BCEWithLogitsLoss`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, ObjectiveProfile, Profile, Rule, Severity
-from gradcheck_cli.rules.examples import objective_of, profile_of
+from gradcheck_cli.rules.examples import objective_of, profile_of, stats_of
 from gradcheck_cli.rules.paths import leaves
 
 RULE = Rule(
@@ -77,6 +80,9 @@ def _problems(o: ObjectiveProfile) -> Iterator[tuple[str, Severity, str]]:
     if o.kind == "nll" and last != "log_softmax" and o.output_max is not None and o.output_max > _ROUNDING:
         what = "probabilities" if last == "softmax" else f"outputs up to {o.output_max:.3g}"
         yield "nll-without-log", "error", f"NLLLoss wants log-probabilities and gets {what}: apply log_softmax"
+    if o.kind in ("mse", "l1", "huber") and o.output and o.target and _spreads(o.output.shape, o.target.shape):
+        shapes = f"outputs {list(o.output.shape)} and targets {list(o.target.shape)}"
+        yield "broadcast", "error", f"{shapes} are broadcast against each other: every output is compared with every target"
     low, high = o.output_min, o.output_max
     if o.kind == "bce" and low is not None and high is not None and (low < 0 or high > 1):
         yield "bce-on-logits", "error", f"BCELoss wants probabilities and gets outputs from {low:.3g} to {high:.3g}"
@@ -86,6 +92,14 @@ def _problems(o: ObjectiveProfile) -> Iterator[tuple[str, Severity, str]]:
             "warning",
             f"{last} in front of a classification loss: logits below zero and their gradient are cut",
         )
+
+
+def _spreads(output: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Say whether elementwise arithmetic on the two shapes gives more elements than either has: [N, 1] and [N] give [N, N]."""
+    length = max(len(output), len(target))
+    pairs = zip((1,) * (length - len(output)) + output, (1,) * (length - len(target)) + target, strict=True)
+    sizes = [max(pair) if 1 in pair or pair[0] == pair[1] else 0 for pair in pairs]
+    return math.prod(sizes) > max(math.prod(output), math.prod(target))
 
 
 def _example(kind: str, last: str | None = None, **fields: object) -> Profile:
@@ -101,8 +115,11 @@ FIRES = (
     lambda: _example("bce", output_min=-3.0, output_max=2.0),
     lambda: _example("bce_logits", "sigmoid"),
     lambda: _example("cross_entropy", "relu"),
+    lambda: _example("mse", output=stats_of(shape=(64, 1)), target=stats_of(shape=(64,))),
 )
 CLEAN = (
+    lambda: _example("mse", output=stats_of(shape=(64, 1)), target=stats_of(shape=(64, 1))),
+    lambda: _example("mse", output=stats_of(shape=(64, 8)), target=stats_of(shape=(8,))),  # one target row for all samples
     lambda: _example("cross_entropy"),
     lambda: _example("nll", "log_softmax", output_max=-0.1, log_softmax_in_loss=False),
     lambda: _example("nll", output_max=-1e-3),  # a hand-written log-softmax

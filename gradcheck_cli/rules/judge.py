@@ -41,12 +41,12 @@ def _raised(file: RuleFile, profiles: Sequence[Profile], settings: Settings) -> 
     for profile in (united(profiles),) if together else profiles:
         objective = "" if together else profile.objective.name
         for finding in file.check(profile, limits):
-            named = dataclasses.replace(
-                finding, name=file.rule.name, objective=objective, severity=severity or finding.severity
-            )
+            named = dataclasses.replace(finding, name=file.rule.name, objective=objective)
             seen = look_again(named, file, profile, limits)
-            if seen is not None:
-                yield seen
+            if seen is None:
+                continue
+            # A note is what a second look has excused or a limit calls mild: the user's severity is for the rest.
+            yield dataclasses.replace(seen, severity=severity) if severity and seen.severity != "note" else seen
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:

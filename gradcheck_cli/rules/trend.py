@@ -130,7 +130,9 @@ def trend_finding(profile: Profile, trend: Trend, code: str, sign: float, severi
     first = _first_in_execution(profile, main.layers)
     starved = starved_layers(profile, trend) if sign > 0 else ()
     direction = "shrinks" if sign > 0 else "grows"
-    details = [("blame", " · ".join(_blame(s) for s in blamed[:3]) or "no single kind of layer")]
+    against = [s for s in parts if sign * s.decades > _LEAST_BLAME]
+    named = blamed[:3] + against[-1:]
+    details = [("blame", " · ".join(_blame(s) for s in named) or "no single kind of layer")]
     if starved:
         held, sgd, adam = learning_share(profile, starved)
         learns = f"{sgd:.0e} of the first step's learning under SGD, {adam:.0e} under Adam"

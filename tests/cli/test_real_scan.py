@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import jsonschema
@@ -124,12 +123,8 @@ def test_explain_and_rules_in_json(folder: Path) -> None:
     assert [r["code"] for r in listed] == sorted(r["code"] for r in listed)
 
 
-def test_help_is_there_under_both_names_and_comes_quickly(folder: Path) -> None:
-    """The least of a few runs, with room for a busy machine; the figure for a quiet one is in the benchmarks."""
-    times = []
-    for flag in ("--help", "-h") * 3:
-        begun = time.perf_counter()
-        done = subprocess.run([str(GRADCHECK), flag], capture_output=True, text=True, check=False)
-        times.append(time.perf_counter() - begun)
-        assert "If you would not run" in done.stdout
-    assert min(times) < 1.0
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_there_under_both_names(folder: Path, flag: str) -> None:
+    done = subprocess.run([str(GRADCHECK), flag], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "If you would not run" in done.stdout

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import load
@@ -15,6 +16,14 @@ from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.settings import Settings
 
 HEADER = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
+
+
+@pytest.fixture(autouse=True)
+def modes_as_before() -> Iterator[None]:
+    """A user's file may switch modes of the whole process; in a scan that is the worker's, here it is the tests'."""
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ class Call:
     parent: Call | None
     first: int
     last: int | None = None
+    rank: int = 0  # in order of return: a child before its parent
     recompute: bool = False  # inside a backward pass: activation checkpointing runs the forward again
     in_transform: bool = False  # its outputs are wrapped by a function transform (vmap, grad): no edge to watch
 

@@ -69,6 +69,7 @@ class Capture:
         self._counts: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
         self._stack = threading.local()
         self._recording = False
+        self._returned = 0
         self._foreign: list[nn.Module] = []  # unregistered modules, kept alive so that their ids stay unique
         self._context = contextlib.ExitStack()
 
@@ -155,6 +156,8 @@ class Capture:
         while frames:
             call = frames.pop()
             call.last = _sequence_number()
+            self._returned += 1
+            call.rank = self._returned
             if call.module is module:
                 self._guarded(self._watch, call, args, kwargs, output, not module._forward_hooks)
                 if call.recompute and not frames and self._recording and self.on_recompute is not None:

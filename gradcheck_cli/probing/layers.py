@@ -27,7 +27,7 @@ def build_layers(
     sites: Mapping[str, SourceSite],
 ) -> tuple[LayerProfile, ...]:
     """One LayerProfile a module and a functional activation, in execution order; uncalled modules come last."""
-    rows: list[tuple[tuple[int, int], dict[str, Any]]] = []
+    rows: list[tuple[tuple[float, int], dict[str, Any]]] = []  # with the place in time at which each is done
     gradients = _gradients(capture)
     by_name: dict[str, list[Call]] = {}
     for call in capture.calls:
@@ -35,9 +35,8 @@ def build_layers(
     for name, calls in by_name.items():
         first = next((c for c in calls if not c.recompute), calls[0])
         counted = [c for c in calls if not c.recompute] or calls
-        rows.append(
-            ((first.last or 0, first.order), _module_row(name, first.module, counted, gradients.get(name), observer, sites))
-        )
+        done = (first.last or 0) - 0.5, first.rank  # between its last node and the next one
+        rows.append((done, _module_row(name, first.module, counted, gradients.get(name), observer, sites)))
     for node, forward in functional.items():
         operation = plan.operations[node]
         rows.append(((node._sequence_nr(), 0), _operation_row(operation, capture.gradient_at(node), forward, sites)))

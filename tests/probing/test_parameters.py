@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from measured import classes, data, profile
+from measured import classes, data, profile, projected
 from torch import nn
 from torch.nn import functional as F
 
@@ -94,8 +94,6 @@ def test_gradients_are_those_of_autograd():
     model, tokens = Tied(), classes((3, 5), 20)
     found = profile(model, tokens)
     assert all(p.grad is None for p in model.parameters())
-    from measured import projected
-
     names, values = zip(*model.named_parameters(), strict=True)
     for name, gradient in zip(names, torch.autograd.grad(projected(model(tokens), None), values), strict=True):
         parameter = found.parameter(name)

@@ -131,6 +131,7 @@ class LayerProfile:
     output: TensorStats | None = None
     gradient: TensorStats | None = None
     parameters: tuple[str, ...] = ()
+    registered: bool = True  # False: not part of the model as torch sees it, so that its parameters reach no optimizer
     units: UnitFacts | None = None
     sample_variation: float | None = None  # RMS over the batch of (output - its batch mean) / RMS of the output, in [0, 1]
     mode: Literal["train", "eval"] = "train"
@@ -304,6 +305,7 @@ class Profile:
     objective: ObjectiveProfile
     batch_size: int
     batch: tuple[InputProfile, ...]
+    batch_origin: str = ""  # "found: x, y"; empty when the caller gave it
     device: str
     dtype: str
     seed: int

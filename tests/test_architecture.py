@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "options": (GROUND, set()),
     "configuration": (GROUND | {"options"}, set()),
     "loading": (GROUND, {"torch", "numpy", "safetensors"}),
-    "probing": (GROUND | {"loading.base", "loading.explain", "loading.frames"}, {"torch", "numpy"}),
+    "probing": (GROUND | {"loading.base", "loading.explain", "loading.explain_run", "loading.frames"}, {"torch", "numpy"}),
     "rules": (GROUND, set()),
     "remedies": (GROUND, {"yaml"}),
     "reporting": (GROUND, {"rich"}),

@@ -63,6 +63,7 @@ def _complete(context: Context, model: nn.Module, sites: dict[str, SourceSite]) 
         optimizer=optimizer,
         sites=sites,
         target=Path(settings.target).as_posix(),
+        data_origin=context.data_origin,
         assumptions=tuple(context.assumptions),
     )
 

@@ -65,4 +65,5 @@ class Subject:
     optimizer: OptimizerSpec | None
     sites: Mapping[str, SourceSite]  # module name as in named_modules() → the line that builds it
     target: str
+    data_origin: str = ""  # "found: x, y"
     assumptions: tuple[str, ...] = ()

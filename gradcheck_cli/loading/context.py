@@ -22,6 +22,7 @@ class Context:
     source: str = ""
     assumptions: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    data_origin: str = ""  # where the batches come from, for the report
 
     @property
     def label(self) -> str:

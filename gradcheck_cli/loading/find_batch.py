@@ -32,12 +32,14 @@ _EXAMPLES = (
     "dummy_inputs",
     "example_input_array",
 )
-_WHOLE_SETS = (
+_TRAINING_SETS = (
     ("X_train", "y_train"),
     ("X_train", "Y_train"),
     ("x_train", "y_train"),
     ("train_x", "train_y"),
     ("train_X", "train_y"),
+)
+_WHOLE_SETS = (
     ("data", "target"),
     ("data", "targets"),
     ("data", "labels"),
@@ -54,6 +56,7 @@ def find_batch(context: Context, model: nn.Module, forward: Signature) -> FoundD
         lambda: _first_of(context, _WHOLE),
         lambda: _by_parameter_name(context, forward) if len(forward.required) > 1 or forward.required_keywords else None,
         lambda: loaders.find_loader(context, model) if _is_dealt_out(context) else None,
+        lambda: _whole_set(context, _TRAINING_SETS),  # `X` beside `X_train` is what was split
         lambda: _first_of(context, _INPUTS),
         lambda: _first_of(context, _EXAMPLES),
         lambda: _carried(model),
@@ -61,7 +64,7 @@ def find_batch(context: Context, model: nn.Module, forward: Signature) -> FoundD
         lambda: _made_batches(context),
         lambda: loaders.find_loader(context, model),
         lambda: loaders.find_dataset(context),
-        lambda: _whole_set(context),
+        lambda: _whole_set(context, _WHOLE_SETS),
     )
     return next((found for step in steps if (found := step()) is not None), None)
 
@@ -128,9 +131,9 @@ def _first_of(context: Context, names: tuple[str, ...]) -> FoundData | None:
     return None
 
 
-def _whole_set(context: Context) -> FoundData | None:
+def _whole_set(context: Context, pairs: tuple[tuple[str, str], ...]) -> FoundData | None:
     """Arrays that hold the whole training set."""
-    for name, partner in _WHOLE_SETS:
+    for name, partner in pairs:
         value, target = _data(context, name), _data(context, partner)
         if value is not None and target is not None:
             return _cut(
@@ -138,7 +141,7 @@ def _whole_set(context: Context) -> FoundData | None:
                 name,
                 context,
             )
-    for name in dict.fromkeys(name for name, _ in _WHOLE_SETS):
+    for name in dict.fromkeys(name for name, _ in pairs):
         if (value := _data(context, name)) is not None:
             return _cut(
                 FoundData(raws=[value], origin=f"found: {name}", has_target=not isinstance(value, Tensor)), name, context

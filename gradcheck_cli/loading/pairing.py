@@ -43,6 +43,7 @@ def gather(
         model_checks.check_forward(model, context.base)
     forward = signature_of(model_checks.entry_of(model))
     data = _data(context, model, forward)
+    context.data_origin = data.origin
     batches = _batches(context, model, forward, data, losses)
     if step:
         batches = _for_step(context, model, batches) if data.made else batches

@@ -46,6 +46,10 @@ def build_layers(
         if known is not None and known not in by_name:
             by_name[known] = []
             rows.append(((0, 0), _module_row(known, module, [], None, observer, sites)))
+    registered = {capture.names[id(m)] for m in model.modules() if id(m) in capture.names}
+    for _, fields in rows:
+        trainable = fields["parameters"] and fields["state"] == "measured" and not fields.get("functional", False)
+        fields["registered"] = not trainable or fields["name"] in registered
     aliases = _aliases(model)
     merged: dict[str, LayerProfile] = {}
     for _, fields in rows:
@@ -112,6 +116,7 @@ def _operation_row(
     return {
         "name": operation.name,
         "kind": operation.kind,
+        "parameters": (),
         "role": operation.role,
         "calls": 1,
         "state": "measured" if gradient is not None else "unreached",

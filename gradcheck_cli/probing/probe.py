@@ -62,7 +62,7 @@ def probe(subject: Subject, objective: Objective, settings: Settings, *, batch: 
     )
     with untouched(subject.model), training_mode(subject.model) as assumed:
         profile = measure(measurer)
-    return replace(profile, assumptions=(*subject.assumptions, *assumed))
+    return replace(profile, assumptions=(*subject.assumptions, *profile.assumptions, *assumed))
 
 
 @contextlib.contextmanager
@@ -106,6 +106,7 @@ class _Seen:
     in_graph: set[str]  # names of layers whose output the loss depends on
     edited: set[str]  # names of layers whose output, a view, was edited in place
     sequences: Sequences
+    assumptions: tuple[str, ...]  # what the loss guessed while it ran
     gaps: list[str]
 
 
@@ -130,6 +131,7 @@ def _one_pass(measurer: Measurer) -> _Seen:
         pairs = find_linear_pairs(graph, capture, {node for _, chain in plan.chains for node in chain})
         reached, multiplied = parameters_in(graph)
         in_graph = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
+        assumptions = outcome.assumptions
         backward_pass(measurer, capture, outcome)
         del outcome
         seen = _Seen(
@@ -143,6 +145,7 @@ def _one_pass(measurer: Measurer) -> _Seen:
             in_graph=in_graph,
             edited=edited_views(capture, graph),
             sequences=Sequences(observer.inputs, ends_only(capture)),
+            assumptions=assumptions,
             gaps=gaps + _capture_gaps(capture) + _objective_gaps(objective),
         )
         _free(capture, graph, plan, functional)
@@ -164,6 +167,7 @@ def _profile_of(measurer: Measurer, seen: _Seen) -> Profile:
         objective=seen.objective,
         batch_size=batch_size_of(measurer.batch),
         batch=input_profiles(measurer.batch),
+        batch_origin=subject.data_origin,
         device=str(next((p.device.type for p in model.parameters()), "cpu")),
         dtype=_main_dtype(parameters),
         seed=measurer.seed,
@@ -178,6 +182,7 @@ def _profile_of(measurer: Measurer, seen: _Seen) -> Profile:
         precision=forecast_precision(layers, parameters),
         linear_pairs=seen.pairs,
         optimizer=OptimizerProfile(name=chosen.name, lr=chosen.lr, origin=chosen.origin) if chosen else None,
+        assumptions=seen.assumptions,
         gaps=(*seen.gaps, *unseen),
     )
 

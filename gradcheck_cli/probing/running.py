@@ -50,7 +50,7 @@ def forward_pass(measurer: Measurer, capture: Capture) -> Outcome:
         raise
     except Exception as error:
         raise _translated(error, measurer, capture, "forward") from error
-    _check_loss(outcome)
+    _check_loss(outcome, measurer)
     return outcome
 
 
@@ -72,7 +72,7 @@ def _translated(error: Exception, measurer: Measurer, capture: Capture, phase: s
     return translate(error, measurer.subject, measurer.batch, phase=phase, layer=None if frame is None else frame.name)
 
 
-def _check_loss(outcome: Outcome) -> None:
+def _check_loss(outcome: Outcome, measurer: Measurer) -> None:
     loss: Any = outcome.loss
     if loss.numel() != 1:
         raise GradcheckError(
@@ -86,8 +86,6 @@ def _check_loss(outcome: Outcome) -> None:
             "return a real number, for instance loss.abs() of a complex one",
         )  # fmt: skip
     if not loss.requires_grad:
-        raise GradcheckError(
-            "E453", "the loss does not depend on any trainable parameter through differentiable operations",
-            "the graph ends before the parameters: a detach(), no_grad(), argmax or .item() cuts it, or all is frozen",
-            "look for these in the forward pass and in the loss function",
-        )  # fmt: skip
+        from gradcheck_cli.loading.explain_run import explain_unreachable
+
+        raise explain_unreachable(measurer.subject, measurer.objective, measurer.batch)

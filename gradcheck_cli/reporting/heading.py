@@ -23,10 +23,14 @@ def add_subject(page: Page, report: Report) -> None:
         first.model_kind,
         plural(layers, "layer"),
         f"{counted(first.parameter_count)} parameters{_trainable(first)}",
-        f"batch {', '.join(map(_input, first.batch)) or first.batch_size}",
+        f"batch {', '.join(map(_input, first.batch)) or first.batch_size}{_origin(first)}",
         *(_loss(profile, several=len(report.profiles) > 1) for profile in report.profiles),
     ]
     page.add(Text.assemble(said(first.target, "bold"), " · ", said(" · ".join(parts))), hang=2)
+
+
+def _origin(profile: Profile) -> str:
+    return f" ({profile.batch_origin})" if profile.batch_origin else ""
 
 
 def _trainable(profile: Profile) -> str:

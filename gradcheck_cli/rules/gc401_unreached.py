@@ -1,7 +1,8 @@
 """Trainable parameters that the loss does not reach.
 
 What it measures
-Parameters that require a gradient and lie on no path from the loss in the backward graph. Where several losses train one
+Parameters that require a gradient and lie on no path from the loss in the backward graph, and layers that are not
+registered with the model (kept in a plain list), whose parameters no optimizer gets. Where several losses train one
 model (a GAN), only what none of them reaches. Then whether they matter: do other values of them change the loss?
 
 Why it matters
@@ -53,6 +54,7 @@ EVERY_OBJECTIVE = True
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
+    yield from _unregistered(profile)
     lost = [p for p in profile.parameters if p.state in ("unreached", "uncalled")]
     if not lost or all(p.state != "measured" for p in profile.parameters):
         return  # nothing is reached at all: GC403
@@ -83,6 +85,23 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         )
     if idle:
         yield _finding(idle, profile, "note", "idle", "get no gradient in this pass, and the loss does not use them")
+
+
+def _unregistered(profile: Profile) -> Iterator[Finding]:
+    """Layers that take part and get a gradient, but are kept where `model.parameters()` does not find them."""
+    hidden = [layer for layer in profile.layers if not layer.registered]
+    if hidden:
+        first, *rest = hidden
+        yield Finding(
+            code="GC401",
+            severity="error",
+            layer=first.name,
+            site=first.site,
+            message=f"{listed([x.name for x in hidden])}: in a plain list or dict, so `model.parameters()` does not have them "
+            "and no optimizer will train them",
+            facts={"kind": "unregistered", "layers": len(hidden)},
+            affected=tuple(x.name for x in rest),
+        )
 
 
 def _ran_before(layer: LayerProfile | None, order: int) -> bool:
@@ -133,6 +152,7 @@ def _example(*states: tuple[str, str, bool | None], twin: str | None = None) -> 
 
 
 FIRES = (
+    lambda: profile_of(layer_of("blocks[0]", registered=False), layer_of("head"), parameters=(parameter_of("head.weight"),)),
     lambda: _example(("enc.0", "unreached", True), ("enc.1", "unreached", True), ("head", "measured", None)),
     lambda: _example(("a", "measured", None), ("text", "unreached", None), ("head", "measured", None)),
     lambda: _example(("a", "measured", None), ("pooler", "unreached", False)),

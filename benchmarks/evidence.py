@@ -87,6 +87,7 @@ def time_decades(subject: Subject, _seen: Seen) -> float:
         kept.append(batch.args[0].detach().double().requires_grad_())
         args = (kept[0],)
     output = model(*args)
+    output = output[:, -1] if output.dim() == 3 else output
     torch.manual_seed(0)
     (slope,) = torch.autograd.grad((output * torch.randn_like(output)).sum(), kept[0])
     sizes = slope.norm(dim=(0, 2))

@@ -208,6 +208,9 @@ def main() -> int:
     parser.add_argument("--family", default="", help="only families whose name contains this")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     parser.add_argument("--seeds", type=int, default=3, help="seeds for each healthy network (sick ones get at most two)")
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="where the seeds start: others than 0 to 2 were never looked at"
+    )
     parser.add_argument("--fast", action="store_true", help="every third network, one seed")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--markdown", type=Path, help="write the summary there as well")
@@ -215,7 +218,8 @@ def main() -> int:
     known = {n: c for n, c in cases().items() if options.only in n and options.family in c.family}
     names = list(known)[:: 3 if options.fast else 1]
     seeds = 1 if options.fast else options.seeds
-    jobs = [(n, s) for n in names for s in range(min(seeds, 2) if known[n].expect else seeds)]
+    first = options.first_seed
+    jobs = [(n, first + s) for n in names for s in range(min(seeds, 2) if known[n].expect else seeds)]
     if not jobs:
         parser.error("no case has such a name or family")
     result = tally(run_all(jobs, options.jobs), known)

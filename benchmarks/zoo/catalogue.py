@@ -25,7 +25,7 @@ HEALTHY = (
     "healthy_transformers",
     "healthy_packages",
 )
-SICK = ("sick_depth", "sick_time", "sick_parts", "sick_training")
+SICK = ("sick_depth", "sick_time", "sick_parts", "sick_training", "sick_moderate")
 
 
 def load_cases(files: tuple[str, ...]) -> dict[str, Case]:

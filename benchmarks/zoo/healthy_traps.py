@@ -214,7 +214,7 @@ CASES: tuple[Case, ...] = (
     healthy("bert-shared-layer", "trap", lambda: shared_bert(), tagged_tokens(), PER_TOKEN, mechanism="12"),
     healthy("irnn-100", "trap", lambda: LastStep(rnn(nonlinearity="relu"), recurrent_scale(1.0, identity=True)),
             signals(8, 100), CLASSIFY,
-            mechanism="11", allowed=["GC602"], defence="a hundred inputs add up in the identity: the first loss is large"),
+            mechanism="11"),
     healthy("rnn-orthogonal-60", "trap", lambda: LastStep(rnn(), recurrent_scale(1.0)), signals(8, 60), CLASSIFY,
             mechanism="11"),
     healthy("layer-scale-1e-6-deep", "trap", lambda: ViT(depth=10, dim=32, scale=1e-6), _IMAGES, CLASSIFY, mechanism="2,11"),

@@ -65,7 +65,7 @@ class ForwardObserver:
         if self._last is not None and self._last[0]() is tensor:
             summary = self._last[1]  # a container handing on its last child's output
         else:
-            summary = summarise(tensor, histogram=False)
+            summary = summarise(tensor, histogram=False, peak=False)
             self._last = (weakref.ref(tensor), summary)
         if layer.output is None:
             layer.output = Summary()

@@ -66,7 +66,7 @@ def build_parameters(
         layer, module = owners[key]
         name, *aliases = names[key]
         role = _role(name, parameter, module, key in multiplied)
-        value = summarise(parameter, histogram=False)
+        value = summarise(parameter, histogram=False, peak=False)
         gradient = parameter.grad
         summary = None if gradient is None else summarise(gradient, exact=exact)
         fan_in, fan_out = _fans(parameter, module)
@@ -86,7 +86,7 @@ def build_parameters(
                 gradient_l1=None if summary is None else summary.l1(),
                 fan_in=fan_in,
                 fan_out=fan_out,
-                constant=parameter.numel() > 1 and value.low == value.high,
+                constant=_constant(parameter),
                 identical_units=_identical(parameter),
                 noise=noise,
                 update_ratio=None if gradient is None else update_ratio(parameter, gradient, value.l2, optimizer),
@@ -139,13 +139,20 @@ def _fans(parameter: Tensor, module: nn.Module) -> tuple[int | None, int | None]
     return (out, into) if type(module).__name__ == "Conv1D" else (into, out)
 
 
+def _constant(parameter: Tensor) -> bool:
+    dense = as_dense(parameter)
+    if dense is None or dense.numel() < 2:
+        return False
+    flat = dense.reshape(-1)
+    return flat[0].item() == flat[-1].item() and bool((flat == flat[0]).all())  # two numbers tell most tensors apart
+
+
 def _identical(parameter: Tensor) -> bool:
     dense = as_dense(parameter)
-    if dense is None or dense.ndim < 2 or dense.shape[0] < 2:
+    if dense is None or dense.ndim < 2 or dense.shape[0] < 2 or dense.numel() == 0:
         return False
-    if dense.ndim == 2 and dense.shape[1] and dense[0, 0].item() != dense[1, 0].item():
-        return False  # one number tells most matrices apart
-    return bool((dense == dense[:1]).all())
+    rows = dense.reshape(dense.shape[0], -1)
+    return rows[0, 0].item() == rows[1, 0].item() and bool((rows == rows[:1]).all())
 
 
 def _touched(gradient: Tensor) -> float | None:

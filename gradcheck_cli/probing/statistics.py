@@ -22,6 +22,7 @@ CHUNK = 1 << 17  # elements a pass; flat from 2^16 to 2^19, page faults dominate
 SAMPLE = 1 << 13  # elements a histogram is made from unless exact; its shares are right to two or three percentage points
 _RUN = 16  # neighbouring elements taken together: one cache line of float32
 _SAFE_LOW, _SAFE_HIGH = 1e-15, 1e15  # abs-max between which squares and their sums stay inside float32
+_HALF_MAX = 65504.0  # the largest number of float16
 _NORMAL_LOW, _NORMAL_HIGH = 1e-37, 1e37  # abs-max whose reciprocal float32 holds
 _WIDE_BIAS = 1023  # index of exponent 0 in a count table that spans float64's exponents; float32's has 127
 _PLAIN = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -36,8 +37,6 @@ class Summary:
     numel: int = 0
     l2: float = 0.0
     abs_max: float = 0.0
-    low: float = math.inf
-    high: float = -math.inf
     total: float = 0.0
     nonfinite: int = 0
     exponents: npt.NDArray[np.int64] | None = None  # counts, index = exponent + `bias`
@@ -52,7 +51,6 @@ class Summary:
         self.numel += other.numel
         self.l2 = math.hypot(self.l2, other.l2)
         self.abs_max = max(self.abs_max, other.abs_max)
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.total += other.total
         self.nonfinite += other.nonfinite
         self.zeros += other.zeros
@@ -119,10 +117,12 @@ def as_dense(tensor: Tensor) -> Tensor | None:
     return tensor.abs() if tensor.is_complex() else tensor
 
 
-def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exact: bool = False) -> Summary:
+def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exact: bool = False, peak: bool = True) -> Summary:
     """Reduce a tensor. L2 is right to 1e-4 over the whole range of its type; non-finite values are counted and left out.
 
     `exact` makes the histogram from every element instead of at most `SAMPLE`. Zeros are counted where the histogram looked.
+    Without `peak` the largest magnitude of a big tensor comes from a sample, unless half precision could overflow: that
+    saves more than half of the reading.
     """
     out = Summary(shape=_shape(tensor), dtype=_dtype_name(tensor.dtype))
     plain = tensor.layout is torch.strided and tensor.dtype in _PLAIN and not tensor.is_nested and not tensor.is_meta
@@ -132,11 +132,15 @@ def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exa
     flat = dense.reshape(-1)
     size = out.numel = flat.numel()
     whole = exact or size <= SAMPLE
+    peak = peak or size <= CHUNK
     for part in (flat,) if size <= CHUNK else torch.split(flat, CHUNK):
         part = _widen(part)
-        _reduce(part, out, mean)
+        if peak or not _norm_alone(part, out):
+            _reduce(part, out, mean)
         if histogram and whole:
             _count_exponents(part, out)
+    if not peak:
+        _sampled_peak(flat, out)
     if histogram and not whole:
         out.sampled = True
         _count_exponents(_widen(_sample(flat)), out)
@@ -160,14 +164,27 @@ def _widen(part: Tensor) -> Tensor:
     return (part if part.dtype is torch.float32 or part.dtype is torch.float64 else part.to(torch.float32)).contiguous()
 
 
+def _norm_alone(part: Tensor, out: Summary) -> bool:
+    """Add a part's L2 norm by one dot product; False if that says NaN or Inf or comes near the ends of float32."""
+    squares = torch.dot(part, part).item()
+    if not _SAFE_LOW**2 < squares < _SAFE_HIGH**2:
+        return False
+    out.l2 = math.hypot(out.l2, math.sqrt(squares))
+    return True
+
+
+def _sampled_peak(flat: Tensor, out: Summary) -> None:
+    looked_at = flat if out.l2 >= _HALF_MAX else _sample(flat)  # no element is larger than the L2 norm
+    low, high = torch.aminmax(looked_at)
+    largest = max(-float(low), float(high))
+    if math.isfinite(largest):
+        out.abs_max = max(out.abs_max, largest)
+
+
 def _reduce(part: Tensor, out: Summary, mean: bool) -> None:
     low, high = torch.aminmax(part)  # NaN and Inf show up in these two, so nothing has to be tested element by element
     lowest, highest = low.item(), high.item()
     largest = max(-lowest, highest)
-    if lowest < out.low:
-        out.low = lowest
-    if highest > out.high:
-        out.high = highest
     if _SAFE_LOW < largest < _SAFE_HIGH:
         l2 = math.sqrt(torch.dot(part, part).item())
     elif largest == 0.0:

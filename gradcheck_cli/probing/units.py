@@ -11,6 +11,7 @@ from gradcheck_cli.probing.kinds import BEST_GAIN
 from gradcheck_cli.records import UnitFacts
 
 _DYING = {"relu", "relu6", "threshold"}  # activations whose gradient is exactly zero where the output is exactly zero
+_FLAT_KINDS = {"sigmoid", "tanh", "softsign", "erf", "hardtanh", "hardsigmoid"}
 # A sample is in the flat part of a bounded activation where its derivative is below this share of the best one:
 # |x| > 2.2 for tanh, |x| > 4.4 for sigmoid.
 FLAT = 0.05
@@ -32,18 +33,20 @@ def unit_facts(
     """
     if output.ndim < 2 or output.is_nested or output.numel() == 0 or not output.is_floating_point():
         return None
-    rows = _rows(output.detach(), unit_dim)
-    dead = _dead(rows.abs() if kind == "threshold" else rows) if kind in _DYING else 0.0
-    inputs = _thin(_rows(before.detach(), unit_dim)) if kind == "erf" and before is not None else None
-    derivative = _derivative(kind, _thin(rows), inputs, limits or (-1.0, 1.0))
+    blocks = _blocks(output.detach(), unit_dim)
+    dead = _dead(blocks.abs() if kind == "threshold" else blocks) if kind in _DYING else 0.0
+    derivative = None
+    if kind in _FLAT_KINDS:
+        inputs = _thin(_blocks(before.detach(), unit_dim)) if kind == "erf" and before is not None else None
+        derivative = _derivative(kind, _thin(blocks), inputs, limits or (-1.0, 1.0))
     share = units = None
     if derivative is not None:
         flat = derivative < FLAT
         share = flat.float().mean().item()
-        units = (flat.float().mean(0) >= _ALWAYS).float().mean().item()
+        units = (flat.float().mean((0, 2)) >= _ALWAYS).float().mean().item()
     return UnitFacts(
         activation=kind,
-        units=rows.shape[-1],
+        units=blocks.shape[1],
         dead_fraction=dead,
         saturated_fraction=share,
         saturated_units=units,
@@ -51,33 +54,37 @@ def unit_facts(
     )
 
 
-def _rows(x: Tensor, unit_dim: int) -> Tensor:
-    """[samples and positions, units]"""
-    if x.ndim == 2 and unit_dim == 1:
-        return x
-    return (x if unit_dim == x.ndim - 1 else x.movedim(unit_dim, -1)).reshape(-1, x.shape[unit_dim])
+def _blocks(x: Tensor, unit_dim: int) -> Tensor:
+    """[samples, units, positions], without moving anything in memory: to bring channels last would copy a whole feature map."""
+    if unit_dim == x.ndim - 1:
+        return x.reshape(-1, x.shape[-1], 1)
+    before = math.prod(x.shape[:unit_dim])
+    return x.reshape(before, x.shape[unit_dim], math.prod(x.shape[unit_dim + 1 :]))
 
 
-def _thin(rows: Tensor) -> Tensor:
-    """About _SAMPLE elements, evenly spread over the rows, but at least _ROWS rows: units are judged by their samples."""
-    step = min(rows.numel() // _SAMPLE, rows.shape[0] // _ROWS)
-    return rows if step < 2 else rows[::step]
+def _thin(blocks: Tensor) -> Tensor:
+    """About _SAMPLE elements, evenly spread, but at least _ROWS for each unit: units are judged by their samples."""
+    samples, _, positions = blocks.shape
+    step = min(blocks.numel() // _SAMPLE, samples * positions // _ROWS)
+    if step < 2:
+        return blocks
+    return blocks[::step] if positions == 1 else blocks[:, :, :: min(step, positions)]
 
 
-def _dead(rows: Tensor) -> float:
-    """Share of the units, none of them negative, that are zero in every row: exact, though only suspects are read in full."""
-    thin = _thin(rows)
-    alive = thin.amax(0) != 0
+def _dead(blocks: Tensor) -> float:
+    """Share of the units, none of them negative, that are zero throughout: exact, though only suspects are read in full."""
+    thin = _thin(blocks)
+    alive = thin.amax((0, 2)) != 0
     if bool(alive.all()):
         return 0.0
-    if rows.shape[0] > thin.shape[0]:
+    if thin.numel() < blocks.numel():
         suspects = torch.nonzero(~alive).flatten()
-        alive[suspects] = (rows[:, suspects] != 0).any(0)
+        alive[suspects] = (blocks[:, suspects] != 0).any(2).any(0)
     return 1.0 - alive.float().mean().item()
 
 
 def _derivative(kind: str, y: Tensor, x: Tensor | None, limits: tuple[float | None, float | None]) -> Tensor | None:
-    """The activation's derivative relative to its largest value, [rows, units]; None when it has no flat part to sit in."""
+    """The derivative relative to its largest value, [samples, units, positions]; None for kinds without a flat part."""
     if kind == "sigmoid":
         return 4 * y * (1 - y)
     if kind == "tanh":

@@ -42,7 +42,8 @@ def test_a_healthy_model_gets_a_short_report_and_0(folder: Path) -> None:
     done = gradcheck("scan", "well.py", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "| built\n")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("well.py · Sequential · 3 layers · 195 parameters · batch 32×8 float32 · cross_entropy 1.")
+    start = "well.py · Sequential · 3 layers · 195 parameters · batch 32×8 float32 (found: x, y) · cross_entropy 1."
+    assert lines[0].startswith(start)
     assert lines[2] == "verdict   healthy: nothing found"
     assert re.fullmatch(r"gradient  input -\d\.\d [▁-█]+ -\d\.\d loss  \d\.\d decades lost on the way to the input", lines[3])
     assert len(lines) < 12

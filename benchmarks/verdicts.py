@@ -209,7 +209,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     parser.add_argument("--seeds", type=int, default=3, help="seeds for each healthy network (sick ones get at most two)")
     parser.add_argument(
-        "--first-seed", type=int, default=0, help="where the seeds start: others than 0 to 2 were never looked at"
+        "--first-seed", type=int, default=0, help="where the seeds start; those from 100 on were never tuned on"
     )
     parser.add_argument("--fast", action="store_true", help="every third network, one seed")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))

@@ -119,8 +119,8 @@ _DATA = (
     _case("target-1e5", "targets of size 1e5", _REGRESSION, values(scale=1e5), REGRESS, "GC607"),
     _case("target-prices", "targets around 3e5", _REGRESSION, values(scale=5e4, shift=3e5), REGRESS, "GC607"),
     _case("target-1000", "targets of size 1000", _REGRESSION, values(scale=1000), REGRESS, "GC607"),
-    _case("overconfident-head", "last layer 100 times too large",
-          lambda: nn.Sequential(mlp(2, nn.ReLU, out=64), nn.ReLU(), _scaled(nn.Linear(64, 10), 300.0)), _X, CLASSIFY, "GC602",
+    _case("overconfident-head", "last layer 1000 times too large",
+          lambda: nn.Sequential(mlp(2, nn.ReLU, out=64), nn.ReLU(), _scaled(nn.Linear(64, 10), 1000.0)), _X, CLASSIFY, "GC602",
           ("GC204", "GC301", "GC102")),
 )  # fmt: skip
 
@@ -158,7 +158,7 @@ _LOSS = (
           with_target(_X, lambda y: y * 0), CLASSIFY, "GC605", ("GC403",)),
     _case("one-unit-several-classes", "one sigmoid unit for ten classes", lambda: mlp(2, nn.ReLU, out=1),
           with_target(_X, lambda y: y[:, None].float()), BINARY, "GC605 GC606"),
-    _case("log-loss-on-logits", "hand-written log loss of raw logits", lambda: mlp(2, nn.ReLU, out=1), _FLAGS,
+    _case("log-loss-on-logits", "hand-written log loss of raw logits", lambda: mlp(2, nn.ReLU, out=1, init="he"), _FLAGS,
           supervised("bce", _log_loss), "GC605 GC501"),
 )  # fmt: skip
 _STEP = (

@@ -16,7 +16,7 @@ When it is wrong
 A gate may be shut by design (a bias of -4 in front of a sigmoid that multiplies a branch) and the sigmoid of a
 detector's output is often started low: sigmoids beside the way from input to loss are not judged. Where at most a tenth
 of the others are saturated and none of them lies on that way, nothing is raised; where at least half of those on the way
-are, it is an error. The last activation before the loss belongs to the loss and is left to GC605 and GC606.
+are and no skip passes them by, it is an error. The last activation before the loss belongs to the loss and is left to GC605 and GC606.
 
 What to do
 Scale the input (GC601), initialise the layer in front with Xavier's bound, or put a normalisation in front of the activation.
@@ -31,7 +31,7 @@ from collections.abc import Container, Iterator, Mapping
 
 from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of, units_of
-from gradcheck_cli.rules.paths import forward_path, leaves, listed
+from gradcheck_cli.rules.paths import forward_path, leaves, listed, main_spine
 
 RULE = Rule(
     code="GC202",
@@ -60,7 +60,9 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         return
     worst = max(flat, key=_share)
     on_path = sum(layer.name in path for layer in bounded)
-    most = len(flat) > 1 and 2 * sum(layer.name in path for layer in flat) >= on_path > 0
+    spine = main_spine(profile)
+    skipped = spine is not None and any(segment.bypassed for segment in spine.segments)  # a skip lets the gradient pass by
+    most = not skipped and len(flat) > 1 and 2 * sum(layer.name in path for layer in flat) >= on_path > 0
     first = next((layer for layer in flat if layer.name in path), flat[0])
     rest = [layer.name for layer in flat if layer is not first]
     yield Finding(

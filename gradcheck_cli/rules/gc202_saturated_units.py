@@ -16,7 +16,8 @@ When it is wrong
 A gate may be shut by design (a bias of -4 in front of a sigmoid that multiplies a branch) and the sigmoid of a
 detector's output is often started low: sigmoids beside the way from input to loss are not judged. Where at most a tenth
 of the others are saturated and none of them lies on that way, nothing is raised; where at least half of those on the way
-are and no skip passes them by, it is an error. The last activation before the loss belongs to the loss and is left to GC605 and GC606.
+are and no skip passes them by, it is an error. The last activation before the loss belongs to the loss and is left to
+GC605 and GC606.
 
 What to do
 Scale the input (GC601), initialise the layer in front with Xavier's bound, or put a normalisation in front of the activation.

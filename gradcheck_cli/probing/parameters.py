@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -66,35 +67,46 @@ def build_parameters(
         layer, module = owners[key]
         name, *aliases = names[key]
         role = _role(name, parameter, module, key in multiplied)
-        value = summarise(parameter, histogram=False, peak=False)
-        gradient = parameter.grad
-        summary = None if gradient is None else summarise(gradient, exact=exact)
-        fan_in, fan_out = _fans(parameter, module)
-        noise = None
-        if role == "bias" and summary is not None and 0 < summary.l2 < _CANCELLED * output_gradient.get(layer, 0.0):
-            noise = "its terms cancel, as those of a bias before a normalisation or of an attention key do"
-        profiles.append(
-            ParameterProfile(
-                name=name,
-                aliases=tuple(aliases),
-                layer=layer,
-                layer_kind=type(module).__name__,
-                role=role,
-                state=_state(parameter, key in reached, summary is not None),
-                value=value.to_stats(),
-                gradient=None if summary is None else summary.to_stats(),
-                gradient_l1=None if summary is None else summary.l1(),
-                fan_in=fan_in,
-                fan_out=fan_out,
-                constant=_constant(parameter),
-                identical_units=_identical(parameter),
-                noise=noise,
-                update_ratio=None if gradient is None else update_ratio(parameter, gradient, value.l2, optimizer),
-                touched_fraction=_touched(gradient) if role == "embedding" and gradient is not None else None,
-                site=sites.get(layer),
-            )
-        )
+        state = _state(parameter, key in reached)
+        whole = output_gradient.get(layer, 0.0)
+        profile = _read(name, layer, module, parameter, role, state, whole, optimizer, exact=exact)
+        profiles.append(replace(profile, aliases=tuple(aliases), site=sites.get(layer)))
     return tuple(profiles)
+
+
+def _read(
+    name: str,
+    layer: str,
+    module: nn.Module,
+    parameter: nn.Parameter,
+    role: ParameterRole,
+    state: State,
+    output_gradient: float,
+    optimizer: OptimizerSpec | None,
+    *,
+    exact: bool,
+) -> ParameterProfile:
+    value, gradient = summarise(parameter, histogram=False, peak=False), parameter.grad
+    summary = None if gradient is None else summarise(gradient, exact=exact)
+    fan_in, fan_out = _fans(parameter, module)
+    cancelled = role == "bias" and summary is not None and 0 < summary.l2 < _CANCELLED * output_gradient
+    return ParameterProfile(
+        name=name,
+        layer=layer,
+        layer_kind=type(module).__name__,
+        role=role,
+        state=state,
+        value=value.to_stats(),
+        gradient=None if summary is None else summary.to_stats(),
+        gradient_l1=None if summary is None else summary.l1(),
+        fan_in=fan_in,
+        fan_out=fan_out,
+        constant=_constant(parameter),
+        identical_units=_identical(parameter),
+        noise="its terms cancel, as those of a bias before a normalisation or of an attention key do" if cancelled else None,
+        update_ratio=None if gradient is None else update_ratio(parameter, gradient, value.l2, optimizer),
+        touched_fraction=_touched(gradient) if role == "embedding" and gradient is not None else None,
+    )
 
 
 def _owners(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
@@ -106,10 +118,10 @@ def _owners(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
     return owners
 
 
-def _state(parameter: nn.Parameter, reached: bool, measured: bool) -> State:
+def _state(parameter: nn.Parameter, reached: bool) -> State:
     if not parameter.requires_grad:
         return "frozen"
-    return "measured" if measured or reached else "unreached"
+    return "measured" if parameter.grad is not None or reached else "unreached"
 
 
 def _role(name: str, parameter: Tensor, module: nn.Module, multiplied: bool) -> ParameterRole:

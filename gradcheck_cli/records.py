@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 _T = TypeVar("_T")
 
 Severity = Literal["error", "warning", "note"]
@@ -377,8 +377,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One change that a trial makes on a copy; `kind` is the file under `trials/edits` that makes it.
+
+    `layers` are names as in LayerProfile (functional operations too), or parameter names where the kind edits parameters;
+    empty where the kind works on the whole model, the data, the loss or the training loop.
+    """
+
+    kind: str
+    layers: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)  # plain strings, numbers and booleans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prescription:
-    """A remedy from the catalogue for one finding. `status` stays "not tried" until a trial has measured it."""
+    """A remedy from the catalogue for one finding.
+
+    `status` is "tried" when a trial of the report has measured it alone, else "not tried", with the reason. Without
+    `edits` the remedy is advice that no trial can carry out.
+    """
 
     remedy: str
     title: str
@@ -390,8 +407,63 @@ class Prescription:
     applicability: Literal["safe", "unsafe", "display"]
     snippet: str
     sources: tuple[str, ...] = ()
-    status: str = "not tried"
+    edits: tuple[Edit, ...] = ()
+    status: Literal["tried", "not tried"] = "not tried"
     reason: str = ""
+
+
+# cured: within the rule's limits, nothing new raised, and the training probe does not speak against it
+Outcome = Literal["cured", "improved", "no effect", "worse", "not applied"]
+OUTCOMES: tuple[Outcome, ...] = ("cured", "improved", "no effect", "worse", "not applied")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """The measured number behind a finding, before and after an edit, in the finding's own terms."""
+
+    label: str  # "drop", "dead units"
+    unit: str  # "decades", "share", "" for a plain ratio
+    before: float
+    after: float | None  # None: it cannot be measured any more (the layer is gone, nothing is non-finite)
+    limit: float | None  # the rule's own, None where it has none in this unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRuns:
+    """Loss at the end of a few training steps from each seed, and at their start; inf or nan where it diverged."""
+
+    start: tuple[float, ...]
+    end: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingProbe:
+    """Original and edited copies trained on the same batches in the same order with the same seeds."""
+
+    steps: int
+    optimizer: str  # of the edited copies, in words: "Adam, lr 0.001, clipped at norm 1.2"
+    original: TrainingRuns
+    edited: TrainingRuns
+    comparable: bool  # False when the edit changes the loss's scale, so that only relative falls compare
+    verdict: Literal["better", "alike", "worse", "diverged"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What one remedy, or a combination of them, did to one finding when it was tried on a copy."""
+
+    remedies: tuple[str, ...]  # ids in the catalogue, in the order they were applied
+    title: str
+    code: str  # of the finding
+    layer: str  # of the finding
+    objective: str = ""  # of the finding
+    edits: tuple[Edit, ...]
+    outcome: Outcome
+    effect: Effect | None = None
+    new_findings: tuple[str, ...] = ()  # "GC204 forward-growth": raised on the edited copy, not before
+    also_cures: tuple[str, ...] = ()  # other findings of the report that are gone as well, as above
+    training: TrainingProbe | None = None
+    reason: str = ""  # why it could not be applied, or why it is no cure, or why training was not probed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,6 +475,7 @@ class Report:
     profiles: tuple[Profile, ...]
     findings: tuple[Finding, ...]
     prescriptions: tuple[Prescription, ...] = ()
+    trials: tuple[Trial, ...] = ()  # for each finding in the findings' order, best first
     settings: Mapping[str, Any] = field(default_factory=dict)  # what the verdict depends on, echoed
 
     def worst(self) -> Severity | None:

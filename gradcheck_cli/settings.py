@@ -76,6 +76,9 @@ class Settings:
     dtype: str | None = _option(None, "float32, float64, bfloat16 or float16; without it the model's own.", "Measurement")
     threads: int | None = _option(None, "Threads that torch may use.", "Measurement", minimum=1)
     exact: bool = _option(False, "Exact histograms where large tensors are otherwise sampled.", "Measurement")
+    # trying
+    no_try: bool = _option(False, "Suggest remedies without trying them on a copy of the model.", "Trials")
+    try_budget: float = _option(10.0, "Seconds that trying remedies may take.", "Trials", metavar="SECONDS", above=0)
     # the run
     timeout: float = _option(300.0, "Give up after so many seconds.", "Measurement", above=0)
     memory_limit: float | None = _option(

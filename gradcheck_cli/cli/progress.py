@@ -26,11 +26,15 @@ def spinner(target: str, phase: Callable[[], str], environment: Mapping[str, str
     from rich.text import Text
 
     done = threading.Event()
-    with Console(stderr=True).status(Text(clean(target))) as status:
+
+    def line() -> Text:
+        return Text(f"{clean(target)}: {clean(phase())}")
+
+    with Console(stderr=True).status(line()) as status:
 
         def follow() -> None:
             while not done.wait(0.1):
-                status.update(Text(f"{clean(target)}: {clean(phase())}"))
+                status.update(line())
 
         threading.Thread(target=follow, daemon=True).start()
         try:

@@ -1,0 +1,1 @@
+"""One edit a file: `apply(setup, edit) -> Setup` changes a copy, or raises NotApplicable with the reason."""

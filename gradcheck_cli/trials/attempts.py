@@ -1,0 +1,120 @@
+"""Make edits on a fresh copy, then measure or train it; each combination once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gradcheck_cli.diagnosis import Diagnosis, diagnose
+from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.loading.base import Subject
+from gradcheck_cli.records import Edit, TrainingProbe, TrainingRuns, to_dict
+from gradcheck_cli.settings import Settings
+from gradcheck_cli.trials.base import Loop, NotApplicable, Setup, apply
+from gradcheck_cli.trials.comparison import SEEDS, STEPS, compare, runs_of
+from gradcheck_cli.trials.deadline import Deadline
+from gradcheck_cli.trials.training import describe, loop_of, train
+from gradcheck_cli.trials.workbench import Workbench
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    runs: TrainingRuns
+    loop: Loop
+    new_loss_scale: bool
+
+
+class Attempts:
+    """What edits do to a subject: its diagnosis afterwards, and a training run beside the original's.
+
+    Both are remembered, since the same edit may answer several findings.
+    """
+
+    def __init__(self, subject: Subject, before: Diagnosis, settings: Settings) -> None:
+        self.before = before
+        self._subject, self._settings = subject, settings
+        self._bench = Workbench(subject, settings.seed)
+        self._seen: dict[str, Diagnosis | str] = {}
+        self._trained: dict[str, _Trained | str] = {}
+
+    @property
+    def remark(self) -> str:
+        """What is unusual about the copies that are tried, in words."""
+        return self._bench.remark
+
+    def diagnosis(self, edits: Sequence[Edit], objective: str) -> Diagnosis | str:
+        """Return what the scan says of the edited copy, or why the edits cannot be made."""
+        return _once(self._seen, edits, objective, lambda: self._diagnose(edits, objective))
+
+    def training(self, edits: Sequence[Edit], objective: str, deadline: Deadline) -> TrainingProbe | str:
+        """Return how edited copies train beside the original, or why they could not. Raises OutOfTime."""
+        original = _once(self._trained, (), objective, lambda: self._train((), objective, deadline))
+        edited = _once(self._trained, edits, objective, lambda: self._train(edits, objective, deadline))
+        if isinstance(original, str):
+            return original
+        if isinstance(edited, str):
+            return edited
+        return compare(original.runs, edited.runs, optimizer=describe(edited.loop), comparable=not edited.new_loss_scale)
+
+    def _setup(self, subject: Subject, objective: str, seed: int) -> Setup:
+        index = self._index(objective)
+        return Setup(
+            subject=subject,
+            objective=subject.objectives[index],
+            profile=self.before.profiles[index],
+            loop=loop_of(subject),
+            seed=seed,
+        )
+
+    def _index(self, objective: str) -> int:
+        """Find the objective by name; a finding that holds under all of them is tried under the first."""
+        names = [each.name for each in self._subject.objectives]
+        return names.index(objective) if objective in names else 0
+
+    def _diagnose(self, edits: Sequence[Edit], objective: str) -> Diagnosis:
+        with self._bench.fresh() as subject:
+            setup = apply(self._setup(subject, objective, self._settings.seed), edits)
+            return diagnose(_edited(setup, self._index(objective)), self._settings)
+
+    def _train(self, edits: Sequence[Edit], objective: str, deadline: Deadline) -> _Trained:
+        losses: list[list[float]] = []
+        check = deadline.pace(STEPS * SEEDS)
+        for i in range(SEEDS):
+            if i > 1 and losses[0] == losses[1]:  # nothing in it is random: further runs would be the same again
+                losses.append(losses[0])
+                continue
+            with self._bench.fresh() as subject:
+                seed = self._settings.seed + i
+                setup = apply(self._setup(subject, objective, seed), edits)
+                losses.append(train(setup, steps=STEPS, seed=seed, check=check))
+        return _Trained(runs_of(losses), setup.loop, setup.new_loss_scale)
+
+
+def _edited(setup: Setup, index: int) -> Subject:
+    """Return the subject as the edits left it, its objective and the optimizer of its loop in place."""
+    objectives = list(setup.subject.objectives)
+    objectives[index] = dataclasses.replace(setup.objective, name=objectives[index].name)  # findings refer to the name
+    optimizer = None if setup.loop.assumed else setup.loop.optimizer
+    if optimizer is not None and setup.loop.warm_up > 1:
+        optimizer = dataclasses.replace(optimizer, lr=optimizer.lr / setup.loop.warm_up)
+    return dataclasses.replace(setup.subject, objectives=tuple(objectives), optimizer=optimizer)
+
+
+def _once(memory: dict[str, _T | str], edits: Sequence[Edit], objective: str, make: Callable[[], _T]) -> _T | str:
+    """Make it, or remember it; what goes wrong becomes the reason, in words."""
+    key = json.dumps([to_dict(tuple(edits)), objective], sort_keys=True)
+    if key not in memory:
+        try:
+            memory[key] = make()
+        except NotApplicable as reason:
+            memory[key] = str(reason)
+        except GradcheckError as error:
+            memory[key] = f"the edited model does not run: {error.what}"
+        except Exception as error:
+            memory[key] = f"the edit failed: {type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+    return memory[key]

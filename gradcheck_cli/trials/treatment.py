@@ -1,0 +1,149 @@
+"""Treat one finding: single remedies in order, what cured others, then the best ones combined."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+
+from gradcheck_cli import phase
+from gradcheck_cli.diagnosis import Diagnosis
+from gradcheck_cli.records import OUTCOMES, Finding, Prescription, TrainingProbe, Trial
+from gradcheck_cli.rules.effect import improvement, measure_effect
+from gradcheck_cli.settings import Settings
+from gradcheck_cli.trials.attempts import Attempts
+from gradcheck_cli.trials.comparison import SEEDS, STEPS
+from gradcheck_cli.trials.deadline import Deadline, OutOfTime
+from gradcheck_cli.trials.verdict import NOTABLE, change_of, judge_trial
+
+LARGEST = 3  # remedies in a combination
+PARTNERS = 3  # that are tried beside the best so far
+_TRAINING_VERDICTS = ("better", "alike", "worse", "diverged")
+
+
+class Treatment:
+    """The trials for one finding, within one share of the time budget."""
+
+    def __init__(self, attempts: Attempts, finding: Finding, settings: Settings, deadline: Deadline) -> None:
+        self._attempts, self._finding, self._settings, self._deadline = attempts, finding, settings, deadline
+        self._trials: list[Trial] = []
+        self._gains: dict[tuple[str, ...], float] = {}  # share of the excess that a trial's remedies removed
+        self._cure: tuple[Prescription, ...] | None = None
+
+    def run(self, prescriptions: Sequence[Prescription], cures: Sequence[Sequence[Prescription]]) -> None:
+        """Try until something cures: first what cured other findings of this model, which costs next to nothing."""
+        triable = [p for p in prescriptions if p.edits]
+        known = {cure[0].remedy for cure in cures if len(cure) == 1}
+        candidates = [*cures, *((p,) for p in triable if p.remedy not in known)]
+        with contextlib.suppress(OutOfTime), self._deadline.kept():
+            if any(self._try(parts).outcome == "cured" for parts in candidates):
+                return
+            self._combine([*triable, *(cure[0] for cure in cures if len(cure) == 1)])
+            self._train_improved()
+
+    @property
+    def cure(self) -> tuple[Prescription, ...] | None:
+        """The remedies that cured together, None while nothing has."""
+        return self._cure
+
+    def best_first(self) -> list[Trial]:
+        """Return the trials: by outcome, then by how the copies trained, then in the order in which they were tried."""
+        return sorted(self._trials, key=_rank)
+
+    def stated(self, prescription: Prescription) -> Prescription:
+        """Return the prescription with whether it was tried alone, or why not."""
+        if any(t.remedies == (prescription.remedy,) for t in self._trials):
+            return dataclasses.replace(prescription, status="tried", reason="")
+        if prescription.reason or not prescription.edits:
+            return prescription
+        cured = any(t.outcome == "cured" for t in self._trials)
+        spent = f"the time budget of {self._settings.try_budget:g} s is used up"
+        return dataclasses.replace(prescription, reason="a less invasive cure was found" if cured else spent)
+
+    def _try(self, parts: Sequence[Prescription]) -> Trial:
+        """Make the edits of all parts, measure the finding's number again, and train where that decides."""
+        title = " + ".join(p.title for p in parts)
+        phase.enter(f"trying: {title}")
+        edits = tuple(edit for p in parts for edit in p.edits)
+        trial = Trial(
+            remedies=tuple(p.remedy for p in parts),
+            title=title,
+            code=self._finding.code,
+            layer=self._finding.layer,
+            objective=self._finding.objective,
+            edits=edits,
+            outcome="not applied",
+        )
+        self._deadline.check()
+        after = self._attempts.diagnosis(edits, self._finding.objective)
+        if isinstance(after, str):
+            trial = dataclasses.replace(trial, reason=after)
+        else:
+            trial = self._measured(trial, after, loop_only=all(p.cost == "training loop" for p in parts))
+        self._trials.append(trial)
+        if trial.outcome == "cured":
+            self._cure = tuple(parts)
+        return trial
+
+    def _measured(self, trial: Trial, after: Diagnosis, *, loop_only: bool) -> Trial:
+        before = self._attempts.before
+        change = change_of(self._finding, before, after)
+        effect = measure_effect(self._finding, before.profiles, after.profiles, self._settings)
+        gain = improvement(effect)
+        self._gains[trial.remedies] = gain
+        training, remark = None, ""
+        if loop_only or (change.gone and not change.new):
+            training, remark = self._train(trial)
+        outcome, reason = judge_trial(change, gain, loop_only=loop_only, training=training)
+        return dataclasses.replace(
+            trial,
+            outcome=outcome,
+            effect=effect,
+            new_findings=tuple(dict.fromkeys(f"{f.code} {f.name}" for f in change.new)),
+            also_cures=tuple(dict.fromkeys(f"{f.code} {f.name}" for f in change.also)),
+            training=training,
+            reason="; ".join(r for r in (reason, remark) if r),
+        )
+
+    def _train(self, trial: Trial) -> tuple[TrainingProbe | None, str]:
+        """Return the training probe, or why there is none."""
+        try:
+            probe = self._attempts.training(trial.edits, self._finding.objective, self._deadline)
+        except OutOfTime:
+            return None, f"not trained: {STEPS} steps from {SEEDS} seeds take longer than is left of the time budget"
+        return (None, f"not trained: {probe}") if isinstance(probe, str) else (probe, "")
+
+    def _combine(self, triable: Sequence[Prescription]) -> None:
+        """Add to the best remedy the one that helps it most, while the number improves and nothing cures."""
+        by_id = {p.remedy: p for p in triable}
+        singles = sorted((t for t in self._trials if self._helped(t)), key=lambda t: -self._gains[t.remedies])
+        best = singles[0] if singles else None
+        while best is not None and len(best.remedies) < LARGEST:
+            base = [by_id[r] for r in best.remedies]
+            partners = [by_id[t.remedies[0]] for t in singles if by_id[t.remedies[0]].cost not in {p.cost for p in base}]
+            tried = []
+            for partner in partners[:PARTNERS]:
+                tried.append(self._try(sorted([*base, partner], key=triable.index)))
+                if tried[-1].outcome == "cured":
+                    return
+            better = [t for t in tried if self._helped(t) and self._gains[t.remedies] > self._gains[best.remedies] + NOTABLE]
+            best = max(better, key=lambda t: self._gains[t.remedies], default=None)
+
+    def _helped(self, trial: Trial) -> bool:
+        return trial.outcome == "improved" and trial.remedies in self._gains
+
+    def _train_improved(self) -> None:
+        """Show for the best that did not cure how it trains; without a cure that is what a person chooses by."""
+        improved = [t for t in self.best_first() if t.outcome == "improved" and t.training is None]
+        for trial in sorted(improved, key=lambda t: -self._gains[t.remedies])[:1]:
+            training, remark = self._train(trial)
+            outcome = "worse" if training is not None and training.verdict == "diverged" else trial.outcome
+            reason = "; ".join(r for r in (trial.reason, remark) if r)
+            self._trials[self._trials.index(trial)] = dataclasses.replace(
+                trial, training=training, outcome=outcome, reason=reason
+            )
+
+
+def _rank(trial: Trial) -> tuple[int, int]:
+    training = _TRAINING_VERDICTS.index(trial.training.verdict) if trial.training else len(_TRAINING_VERDICTS)
+    return OUTCOMES.index(trial.outcome), training

@@ -1,19 +1,41 @@
-"""Say which part of a scan runs, so that a time limit or a crash can be reported with the place it came at."""
+"""Say which part of a scan runs, and how far it is, so that a time limit or a crash finds the place and what is known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-_listener: Callable[[str], None] | None = None
-
-
-def listen(listener: Callable[[str], None] | None) -> None:
-    """Send every phase to `listener` from now on; None ends it."""
-    global _listener
-    _listener = listener
+if TYPE_CHECKING:
+    from gradcheck_cli.records import Report
 
 
-def enter(name: str) -> None:
-    """Announce that a phase begins: a few words that fit after "while ...", e.g. "importing model.py"."""
-    if _listener is not None:
-        _listener(name)
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What runs now: a few words that fit after "while ...", and the parts of it that are done where they can be counted."""
+
+    name: str
+    done: int | None = None
+    of: int | None = None
+
+
+_on_phase: Callable[[Phase], None] | None = None
+_on_interim: Callable[[Report], None] | None = None
+
+
+def listen(on_phase: Callable[[Phase], None] | None, on_interim: Callable[[Report], None] | None = None) -> None:
+    """Send every phase and every interim report to these from now on; None ends it."""
+    global _on_phase, _on_interim
+    _on_phase, _on_interim = on_phase, on_interim
+
+
+def enter(name: str, *, done: int | None = None, of: int | None = None) -> None:
+    """Announce that a phase begins, e.g. "importing model.py"; with a count, that so many of its parts are done."""
+    if _on_phase is not None:
+        _on_phase(Phase(name, done, of))
+
+
+def interim(report: Report) -> None:
+    """Hand over what the scan says if it ends before its trials do; a later call replaces an earlier one."""
+    if _on_interim is not None:
+        _on_interim(report)

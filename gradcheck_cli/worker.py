@@ -1,8 +1,9 @@
 """The process that runs a scan: `python -m gradcheck_cli.worker FOLDER`.
 
-FOLDER holds `settings.json`, written by the parent. The worker writes `phase` (what runs now), `faults` (native
-tracebacks) and `result.json` ({"report": ...} or {"error": ...}); the parent believes this file and not the exit
-status, because the user's file may end the process as it likes. It is no sandbox: it limits accidents.
+FOLDER holds `settings.json`, written by the parent. The worker writes `phase.json` (what runs now), `faults` (native
+tracebacks), `interim.json` (the verdict, before trials that may never end) and `result.json`, both {"report": ...} or
+{"error": ...}; the parent believes these files and not the exit status, because the user's file may end the process as
+it likes. It is no sandbox: it limits accidents.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,13 @@ def main() -> None:
     faulthandler.enable(faults)
     faulthandler.register(signal.SIGTERM, faults, chain=True)  # the parent sends it when time is up
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what was printed before a crash is seen
-    phase.listen(lambda name: _write(folder / "phase", name))
+    phase.listen(
+        lambda entered: _write(folder / "phase.json", to_dict(entered)),
+        lambda report: _write(folder / "interim.json", {"report": to_dict(report)}),
+    )
     result = _result(folder)
     phase.enter("writing the result")
-    _write(folder / "result.json", json.dumps(result, allow_nan=False))
+    _write(folder / "result.json", result)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -111,10 +116,10 @@ def _translate(error: BaseException) -> GradcheckError:
     )
 
 
-def _write(path: Path, text: str) -> None:
-    """Write so that a reader sees the old text or the new one, never a part."""
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write so that a reader sees the old document or the new one, never a part."""
     fresh = path.with_suffix(".new")
-    fresh.write_text(text, "utf-8", errors="backslashreplace")
+    fresh.write_text(json.dumps(document, allow_nan=False), "utf-8")
     os.replace(fresh, path)
 
 

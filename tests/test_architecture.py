@@ -15,7 +15,7 @@ THIRD_PARTY = {"torch", "numpy", "yaml", "rich", "typer", "safetensors", "transf
 GROUND = {"errors", "records", "settings", "phase", ""}
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
-    "phase": (set(), set()),
+    "phase": ({"records"}, set()),
     "records": (set(), set()),
     "settings": ({"records"}, set()),
     "options": (GROUND, set()),

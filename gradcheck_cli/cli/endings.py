@@ -1,20 +1,23 @@
-"""Explain how a worker ended that left no result."""
+"""Explain how a worker ended that left no result, or a verdict without its trials."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 from pathlib import Path
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.records import Report
 
+_OVER_TIME = "E563"
 STARTING = "starting"  # the phase of a worker that has not said what it does
 
 
 def over_time(phase: str, limit: float, folder: Path) -> GradcheckError:
     """Build E563 with what was running when time was up."""
     return GradcheckError(
-        "E563",
+        _OVER_TIME,
         f"no verdict after {limit:g} s",
         f"time was up while {phase}",
         "raise --timeout, or scan a smaller batch",
@@ -64,6 +67,21 @@ def explain_ending(status: int, phase: str, folder: Path) -> GradcheckError:
         "take the exit out of what runs while the model is built and called",
         trace=trace,
     )
+
+
+def cut_short(report: Report, error: GradcheckError) -> Report:
+    """Make the report of a scan whose trials ended with an error: the verdict stands, and it says what is missing."""
+    why = error.why if error.id == _OVER_TIME else error.what
+    first, *others = report.profiles
+    first = dataclasses.replace(first, gaps=(*first.gaps, f"what the suggestions do: {why}"))
+    tried = {(trial.code, trial.layer, trial.remedies) for trial in report.trials}
+    prescriptions = tuple(
+        dataclasses.replace(p, reason="the trials were cut short")
+        if p.edits and (p.code, p.layer, (p.remedy,)) not in tried
+        else p
+        for p in report.prescriptions
+    )
+    return dataclasses.replace(report, profiles=(first, *others), prescriptions=prescriptions)
 
 
 def _faults(folder: Path) -> str | None:

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from gradcheck_cli.cli.endings import STARTING, explain_ending, over_time
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.phase import Phase
 from gradcheck_cli.records import Report, from_dict, to_dict
 from gradcheck_cli.settings import Settings
 
@@ -53,27 +54,32 @@ class Worker:
         self._process.wait()
         self._ended.set()
 
-    def phase(self) -> str:
+    def phase(self) -> Phase:
         """Return what the worker said last that it does."""
-        with contextlib.suppress(OSError):
-            return (self.path / "phase").read_text("utf-8")
-        return STARTING
+        with contextlib.suppress(OSError, ValueError):
+            return from_dict(Phase, json.loads((self.path / "phase.json").read_text("utf-8")))
+        return Phase(STARTING)
 
     def report(self) -> Report:
         """Wait for the result. Raises what the worker reports, E563 when time is up, E564/E565 when it was killed."""
         if not self._ended.wait(self._settings.timeout):
             self.stop()
-            raise over_time(self.phase(), self._settings.timeout, self.path)
-        result = self._result()
+            raise over_time(self.phase().name, self._settings.timeout, self.path)
+        result = self._read("result.json")
         self._silence()
         if result is None:
-            raise explain_ending(self._process.returncode, self.phase(), self.path)
+            raise explain_ending(self._process.returncode, self.phase().name, self.path)
         if "error" in result:
             raise GradcheckError(**result["error"])
         return from_dict(Report, result["report"])
 
-    def _result(self) -> dict[str, Any] | None:
-        file = self.path / "result.json"
+    def interim(self) -> Report | None:
+        """Return the verdict of a worker that has left no result, if it had reached one before its trials."""
+        left = self._read("interim.json")
+        return from_dict(Report, left["report"]) if left else None
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        file = self.path / name
         try:
             if file.stat().st_size > _RESULT_CAP:
                 raise GradcheckError(

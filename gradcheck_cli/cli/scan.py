@@ -86,17 +86,27 @@ def _check_rules(configured: Configured) -> None:
 
 
 def _measure(configured: Configured) -> Report:
-    """Run the worker; what the report needs for its rendering is imported while it works."""
+    """Run the worker; what the report needs for its rendering is imported while it works.
+
+    An end that comes after the verdict, while remedies are tried, takes their trials and not the verdict.
+    """
+    from gradcheck_cli.cli.endings import cut_short
     from gradcheck_cli.cli.launching import Worker
 
     settings, quiet = configured.settings, configured.display.quiet
-    with (
-        Worker(settings, None if quiet else show_print) as worker,
-        spinner(settings.target, worker.phase, os.environ, wanted=not quiet),
-    ):
-        if configured.display.format == "text":
-            import gradcheck_cli.reporting.text  # noqa: F401
-        return worker.report()
+    with Worker(settings, None if quiet else show_print) as worker:
+        try:
+            with spinner(settings.target, worker.phase, os.environ, wanted=not quiet):
+                if configured.display.format == "text":
+                    import gradcheck_cli.reporting.text  # noqa: F401
+                return worker.report()
+        except GradcheckError as error:
+            interim = worker.interim()
+            if interim is None:
+                raise
+            if configured.display.traceback:
+                show_error(error, with_trace=True)
+            return cut_short(interim, error)
 
 
 def _deliver(report: Report, configured: Configured, seconds: float) -> None:

@@ -36,6 +36,7 @@ def examine(subject: Subject, settings: Settings) -> Report:
     )
     if True or settings.no_try or not any(p.edits for p in report.prescriptions):
         return report
+    phase.interim(report)
     from gradcheck_cli.trials.search import try_remedies
 
     return try_remedies(subject, report, settings)
@@ -43,5 +44,7 @@ def examine(subject: Subject, settings: Settings) -> Report:
 
 def _echo(settings: Settings) -> dict[str, object]:
     """The settings that the verdict depends on."""
-    names = ("batches", "seed", "device", "dtype", "exact", "select", "ignore", "extend_select", "fail_on", "rules")
+    measured = ("batches", "seed", "device", "dtype", "exact")
+    judged = ("select", "ignore", "extend_select", "fail_on", "rules")
+    names = (*measured, "no_try", "try_budget", *judged)
     return {name: getattr(settings, name) for name in names}

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.remedies.conditions import check_condition
+from gradcheck_cli.remedies.edit_kinds import check_edit
 from gradcheck_cli.remedies.strict_yaml import load_strict
 
 # Least invasive first. "data" and "loss" touch what goes in and how it is judged, "regime" how the whole training is set up.
@@ -27,7 +28,7 @@ COSTS = (
 )
 APPLICABILITIES = ("safe", "unsafe", "display")
 _TEXTS = ("id", "title", "action", "why", "cost", "applicability", "snippet")
-_OPTIONAL = ("snippet-functional",)
+_OPTIONAL = ("snippet-functional", "untried")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,20 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEdit:
+    """One edit as the catalogue plans it: a scope instead of layers; an option that starts with `$` names a fact."""
+
+    kind: str
+    scope: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """One entry of the catalogue. `snippet_functional` replaces the snippet where the layer is a call in a forward method."""
+    """One entry of the catalogue. `snippet_functional` replaces the snippet where the layer is a call in a forward method.
+
+    `untried` says, as a clause, why no trial can carry the remedy out; it is empty where there are `edits`.
+    """
 
     id: str
     title: str
@@ -52,6 +65,8 @@ class Remedy:
     snippet_functional: str | None
     sources: tuple[str, ...]
     answers: tuple[Answer, ...]
+    edits: tuple[PlannedEdit, ...]
+    untried: str
 
 
 @functools.cache
@@ -79,7 +94,7 @@ def read_remedies(text: str, source: str) -> list[Remedy]:
 def _remedy(entry: Any, where: str) -> Remedy:
     if not isinstance(entry, dict):
         raise _bad(where, "it is no mapping")
-    unknown = set(entry) - {*_TEXTS, *_OPTIONAL, "sources", "answers"}
+    unknown = set(entry) - {*_TEXTS, *_OPTIONAL, "sources", "answers", "edits"}
     missing = {*_TEXTS, "sources", "answers"} - set(entry)
     if unknown or missing:
         raise _bad(where, f"unknown keys {sorted(unknown)}, missing keys {sorted(missing)}")
@@ -101,6 +116,8 @@ def _remedy(entry: Any, where: str) -> Remedy:
         snippet_functional=entry["snippet-functional"].rstrip() if "snippet-functional" in entry else None,
         sources=tuple(sources),
         answers=_answers(entry["answers"], where),
+        edits=_edits(entry, where),
+        untried=" ".join(entry.get("untried", "").split()),
     )
 
 
@@ -120,6 +137,26 @@ def _answers(answers: Any, where: str) -> tuple[Answer, ...]:
                 raise _bad(where, f"when {fact}: {problem}")
         made.append(Answer(codes=tuple(map(str, answer["codes"])), when=when))
     return tuple(made)
+
+
+def _edits(entry: dict[str, Any], where: str) -> tuple[PlannedEdit, ...]:
+    edits = entry.get("edits", [])
+    if not isinstance(edits, list):
+        raise _bad(where, "edits is no list")
+    if bool(edits) == ("untried" in entry):
+        raise _bad(where, "it wants either `edits`, or `untried` with the reason why there are none")
+    for edit in edits:
+        problem = check_edit(edit)
+        if problem:
+            raise _bad(where, f"edit {edit!r}: {problem}")
+    return tuple(
+        PlannedEdit(
+            kind=edit["kind"],
+            scope=edit.get("scope", "model"),
+            options={key: value for key, value in edit.items() if key not in ("kind", "scope")},
+        )
+        for edit in edits
+    )
 
 
 def _bad(where: str, why: str) -> GradcheckError:

@@ -1,14 +1,23 @@
-"""Choose the remedies that answer a finding, least invasive first."""
+"""Choose the remedies that answer a finding, least invasive first, and name the layers that a trial of each would edit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from gradcheck_cli.records import Finding, Prescription, Profile
-from gradcheck_cli.remedies.catalogue_reader import Remedy, load_catalogue
+from gradcheck_cli.records import Edit, Finding, Prescription, Profile
+from gradcheck_cli.remedies.catalogue_reader import PlannedEdit, Remedy, load_catalogue
 from gradcheck_cli.remedies.conditions import holds
+from gradcheck_cli.remedies.edit_kinds import KINDS, fits, is_fact
 from gradcheck_cli.remedies.evidence import evidence
+from gradcheck_cli.remedies.scopes import Place, resolve
 from gradcheck_cli.remedies.snippets import fill
+from gradcheck_cli.remedies.surroundings import Surroundings, surroundings
+
+_UNKNOWN = {  # why a fact may be missing
+    "better_lr": "no optimizer with its learning rate was found",
+    "loss_scale": "no loss scale brings the gradient into range",
+}
 
 
 def prescribe(profiles: Sequence[Profile], findings: Sequence[Finding]) -> tuple[Prescription, ...]:
@@ -16,37 +25,66 @@ def prescribe(profiles: Sequence[Profile], findings: Sequence[Finding]) -> tuple
 
     A suspect that the second look has softened to a note needs no remedy.
     """
-    return tuple(
-        prescription
-        for finding in findings
-        if not (finding.severity == "note" and finding.confirmed)
-        for prescription in _for_one(_profile_of(profiles, finding), finding)
+    known: dict[str, Surroundings] = {}
+    made: list[Prescription] = []
+    for finding in findings:
+        if finding.severity == "note" and finding.confirmed:
+            continue
+        profile = next((p for p in profiles if p.objective.name == finding.objective), profiles[0])
+        if profile.objective.name not in known:
+            known[profile.objective.name] = surroundings(profile)
+        made += _for_one(known[profile.objective.name], finding)
+    return tuple(made)
+
+
+def _for_one(around: Surroundings, finding: Finding) -> list[Prescription]:
+    facts = evidence(around, finding)
+    return [_prescription(r, around, finding, facts) for r in load_catalogue() if _answers(r, finding.code, facts)]
+
+
+def _answers(remedy: Remedy, code: str, facts: Mapping[str, Any]) -> bool:
+    return any(code in answer.codes and holds(answer.when, facts) for answer in remedy.answers)
+
+
+def _prescription(remedy: Remedy, around: Surroundings, finding: Finding, facts: Mapping[str, Any]) -> Prescription:
+    edits, reason = _edits(remedy, around, finding, facts)
+    return Prescription(
+        remedy=remedy.id,
+        title=remedy.title,
+        code=finding.code,
+        layer=finding.layer,
+        action=remedy.action,
+        why=remedy.why,
+        cost=remedy.cost,
+        applicability=remedy.applicability,
+        snippet=fill(remedy, around, finding, facts),
+        sources=remedy.sources,
+        edits=edits,
+        reason=reason,
     )
 
 
-def _profile_of(profiles: Sequence[Profile], finding: Finding) -> Profile:
-    return next((p for p in profiles if p.objective.name == finding.objective), profiles[0])
+def _edits(remedy: Remedy, around: Surroundings, finding: Finding, facts: Mapping[str, Any]) -> tuple[tuple[Edit, ...], str]:
+    """Return the edits with their layers and options, or none and the reason: half of a remedy is no remedy."""
+    edits = []
+    for planned in remedy.edits:
+        options, unknown = _options(planned, facts)
+        if unknown:
+            return (), _UNKNOWN.get(unknown, f"the scan does not tell the {unknown.replace('_', ' ')} that it takes")
+        place = Place(around=around, finding=finding, facts=facts, roles=KINDS[planned.kind].roles)
+        layers = resolve(planned.scope, place)
+        if not layers and planned.scope != "model":
+            return (), f"nothing in this model is what it edits ({planned.scope})"
+        edits.append(Edit(kind=planned.kind, layers=layers, options=options))
+    return tuple(edits), remedy.untried
 
 
-def _for_one(profile: Profile, finding: Finding) -> list[Prescription]:
-    facts = evidence(profile, finding)
-    return [
-        Prescription(
-            remedy=remedy.id,
-            title=remedy.title,
-            code=finding.code,
-            layer=finding.layer,
-            action=remedy.action,
-            why=remedy.why,
-            cost=remedy.cost,
-            applicability=remedy.applicability,
-            snippet=fill(remedy, profile, finding, facts),
-            sources=remedy.sources,
-        )
-        for remedy in load_catalogue()
-        if _answers(remedy, finding.code, facts)
-    ]
-
-
-def _answers(remedy: Remedy, code: str, facts: dict[str, object]) -> bool:
-    return any(code in answer.codes and holds(answer.when, facts) for answer in remedy.answers)
+def _options(planned: PlannedEdit, facts: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the options with facts filled in, and the name of the first that is unknown or not of its kind."""
+    options = {}
+    for key, value in planned.options.items():
+        known = facts.get(value[1:]) if is_fact(value) else value
+        if known is None or not fits(KINDS[planned.kind].options[key], known):
+            return {}, value[1:]
+        options[key] = known
+    return options, ""

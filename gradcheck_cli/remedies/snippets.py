@@ -8,18 +8,18 @@ from typing import Any
 
 from gradcheck_cli.records import Finding, LayerProfile, Profile, SourceSite
 from gradcheck_cli.remedies.catalogue_reader import Remedy
-from gradcheck_cli.remedies.evidence import activation_layers, clip_threshold, clip_value, linear_layers, square_layers
+from gradcheck_cli.remedies.scopes import Place, activation_targets
+from gradcheck_cli.remedies.surroundings import Surroundings
 
 _FALLBACKS = {"better_lr": "1e-4", "feature": "column", "loss_scale": "65536.0"}  # where the scan knows no better
-_GAINS = ("sigmoid", "tanh", "relu", "leaky_relu", "selu")  # that nn.init.calculate_gain knows
 
 
-def fill(remedy: Remedy, profile: Profile, finding: Finding, facts: Mapping[str, Any]) -> str:
+def fill(remedy: Remedy, around: Surroundings, finding: Finding, facts: Mapping[str, Any]) -> str:
     """Return the snippet for one finding. A name that nothing is known of stays visible as its placeholder."""
-    target = _target(remedy, profile, finding, facts)
+    target = _target(remedy, around, finding, facts)
     called = target is None or target.functional or not target.leaf  # a call in a forward method, no layer to replace
     text = remedy.snippet_functional if called and remedy.snippet_functional else remedy.snippet
-    return string.Template(text).safe_substitute(_names(profile, finding, facts, target)).rstrip()
+    return string.Template(text).safe_substitute(_names(around, finding, facts, target)).rstrip()
 
 
 def accessor(name: str) -> str:
@@ -35,47 +35,42 @@ def accessor(name: str) -> str:
     return text
 
 
-def _target(remedy: Remedy, profile: Profile, finding: Finding, facts: Mapping[str, Any]) -> LayerProfile | None:
+def _target(remedy: Remedy, around: Surroundings, finding: Finding, facts: Mapping[str, Any]) -> LayerProfile | None:
     """Return the layer that the remedy edits: the activation, the weights, or what the finding points to."""
     if remedy.cost == "activation":
-        found = activation_layers(profile, str(facts.get("activation")))
-        blamed = set(facts.get("blame_layers") or ()) or {finding.layer, *finding.affected}
-        return next((x for x in found if x.name in blamed), found[0] if found else None)
-    pointed = profile.layer(finding.layer)
+        found = activation_targets(Place(around=around, finding=finding, facts=facts, roles=()))
+        return found[0] if found else None
+    pointed = around.layers.get(finding.layer)
     if remedy.cost in ("initialisation", "normalisation", "skip connection") and (
         pointed is None or pointed.role not in ("linear", "recurrent", "norm")
     ):
-        return next(iter(_nearest_linear(profile, pointed)), pointed)
+        return next(iter(_nearest_linear(around, pointed)), pointed)
     return pointed
 
 
-def _nearest_linear(profile: Profile, layer: LayerProfile | None) -> Sequence[LayerProfile]:
+def _nearest_linear(around: Surroundings, layer: LayerProfile | None) -> Sequence[LayerProfile]:
     """Return the linear layers, the one that runs right before `layer` first."""
-    linear = linear_layers(profile)
-    before = [x for x in linear if layer is not None and x.order < layer.order]
-    return before[-1:] + linear
+    before = [x for x in around.linear if layer is not None and x.order < layer.order]
+    return (*before[-1:], *around.linear)
 
 
-def _names(profile: Profile, finding: Finding, facts: Mapping[str, Any], target: LayerProfile | None) -> dict[str, str]:
-    fellows = [x for x in profile.layers if target is not None and x.calls and (x.kind, x.role) == (target.kind, target.role)]
-    linear = linear_layers(profile)
+def _names(around: Surroundings, finding: Finding, facts: Mapping[str, Any], target: LayerProfile | None) -> dict[str, str]:
+    profile, linear = around.profile, around.linear
+    fellows = around.fellows[target.kind, target.role] if target is not None else 0
     site = (target.site if target else None) or finding.site
     names = {
         "layer": accessor(target.name if target else finding.layer),
         "owner": accessor(target.parent or "") if target and target.functional else accessor(finding.layer),
         "kind": target.kind if target else "",
         "where": where(site, profile.target),
-        "more": f", and {len(fellows) - 1} more like it" if len(fellows) > 1 else "",
+        "more": f", and {fellows - 1} more like it" if fellows > 1 else "",
         "weights": _span([x.name for x in linear]),
         "linear_kinds": _kinds(linear),
         "width": str(_width(target)) if target else "features",
-        "square": accessor(next((x.name for x in square_layers(profile)), "")),
+        "square": accessor(next((x.name for x in around.square), "")),
         "parameter": accessor(finding.parameter) if finding.parameter else "parameter",
-        "clip_norm": f"{clip_threshold(profile):.2g}",
-        "clip_value": f"{clip_value(profile):.2g}",
         "optimizer": profile.optimizer.name if profile.optimizer else "Adam",
         "file": _plain(profile.target),
-        "gain_of": str(facts.get("activation")) if facts.get("activation") in _GAINS else "linear",
         "batch_norm": f"BatchNorm{_dimensions(target)}d",
     }
     stated = {key: value for key, value in facts.items() if isinstance(value, (str, int, float)) and key not in names}

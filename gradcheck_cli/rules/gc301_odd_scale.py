@@ -66,7 +66,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             message=f"`{parameter.name}` starts {times} against the other weights (limit {limits['factor']:g}): "
             f"gain {_gain(parameter):.2g}, theirs {statistics.median(_gain(p) for p in weights):.2g}",
             details=((("further", listed(rest)),) if rest else ()),
-            facts=_facts(parameter, ratio),
+            facts=_facts(parameter, ratio) | {"everywhere": False},
             affected=tuple(rest),
         )
     if not odd:

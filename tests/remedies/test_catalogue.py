@@ -9,6 +9,7 @@ from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.remedies.catalogue_reader import COSTS, load_catalogue, read_remedies
 from gradcheck_cli.remedies.evidence import EVIDENCE, evidence
 from gradcheck_cli.remedies.prescribing import prescribe
+from gradcheck_cli.remedies.surroundings import surroundings
 from gradcheck_cli.rules import load_rules
 from gradcheck_cli.rules.selection import limits_of
 from gradcheck_cli.settings import Settings
@@ -45,7 +46,7 @@ def test_facts_in_the_catalogue_exist():
 
 def test_evidence_is_what_it_is_described_to_be():
     profile, finding = RAISED["GC405"][0]
-    assert set(evidence(profile, finding)) == set(EVIDENCE) | set(finding.facts)
+    assert set(evidence(surroundings(profile), finding)) == set(EVIDENCE) | set(finding.facts)
 
 
 @pytest.mark.parametrize("code", RAISED)
@@ -99,6 +100,7 @@ GOOD = """
   cost: data
   applicability: safe
   sources: [x]
+  untried: because
   snippet: pass
 """
 

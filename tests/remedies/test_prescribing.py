@@ -10,6 +10,7 @@ from gradcheck_cli.remedies import prescribe
 from gradcheck_cli.remedies.catalogue_reader import COSTS
 from gradcheck_cli.remedies.evidence import evidence
 from gradcheck_cli.remedies.snippets import accessor
+from gradcheck_cli.remedies.surroundings import surroundings
 from gradcheck_cli.rules.examples import input_of, layer_of, objective_of, parameter_of, profile_of
 
 SITE = SourceSite(file="model.py", line=14)
@@ -146,7 +147,7 @@ def test_a_remedy_uses_the_profile_of_its_own_objective():
     first = _network("Sigmoid", objective=objective_of(name="d loss"))
     second = _network("Tanh", objective=objective_of(name="g loss"))
     finding = dataclasses.replace(_vanishing(second), objective="g loss")
-    assert evidence(second, finding)["activation"] == "tanh"
+    assert evidence(surroundings(second), finding)["activation"] == "tanh"
     given = prescribe((first, second), (finding,))
     assert any("was Tanh" in p.snippet for p in given)
 

@@ -26,7 +26,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "remedies": (GROUND, {"yaml"}),
     "reporting": (GROUND, {"rich"}),
     "diagnosis": (GROUND | {"loading.base", "probing", "rules"}, set()),
-    "trials": (GROUND | {"diagnosis", "loading.base", "probing", "rules"}, {"torch"}),
+    "trials": (
+        GROUND | {"diagnosis", "loading.base", "loading.signatures", "loading.tensor_tree", "probing", "rules"},
+        {"torch"},
+    ),
     "pipeline": (GROUND | {"diagnosis", "loading", "remedies", "trials"}, set()),
     "worker": (GROUND | {"pipeline"}, {"torch"}),
     "cli": (GROUND | {"options", "configuration", "reporting", "rules"}, {"typer", "rich"}),

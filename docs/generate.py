@@ -23,6 +23,8 @@ from gradcheck_cli.rules import load_rules
 
 DOCS = Path(__file__).parent
 _FINITE_OR_WORD = {"anyOf": [{"type": "number"}, {"enum": ["nan", "inf", "-inf"]}]}
+# Keys that a minor version has added: an older document of the same major version lacks them.
+_ADDED = {("Report", "trials"): "1.1", ("Prescription", "edits"): "1.1"}
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -96,12 +98,15 @@ def _define(record: type, definitions: dict[str, Any]) -> None:
     properties = {}
     for each in dataclasses.fields(record):
         properties[each.name] = _schema_of(hints[each.name], definitions)
-        if each.name in comments:
-            properties[each.name] = {"description": comments[each.name], **properties[each.name]}
+        described = [comments[each.name]] if each.name in comments else []
+        if since := _ADDED.get((record.__name__, each.name)):
+            described.append(f"since {since}")
+        if described:
+            properties[each.name] = {"description": "; ".join(described), **properties[each.name]}
     definitions[record.__name__] = {
         "type": "object",
         "description": " ".join(inspect.cleandoc(record.__doc__ or "").split()),
-        "required": list(properties),
+        "required": [name for name in properties if (record.__name__, name) not in _ADDED],
         "properties": properties,
     }
 

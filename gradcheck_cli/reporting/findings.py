@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from gradcheck_cli.records import Finding, Prescription, Report
+from gradcheck_cli.records import Finding, Report
 from gradcheck_cli.reporting.heading import STYLES
 from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.picture import binned, blocks, hue
+from gradcheck_cli.reporting.suggestions import add_suggestions
+from gradcheck_cli.reporting.summary import belongs
+from gradcheck_cli.reporting.trials import Tried, add_trials
 
-_SUGGESTED = 3  # suggestions written without -v
 _NAMED = 6  # affected layers that are listed by name
 
 
@@ -21,10 +23,19 @@ def add_findings(page: Page, report: Report) -> None:
     for finding in report.findings:
         page.blank()
         _add_finding(page, finding, several=len(report.profiles) > 1)
-        mine = [p for p in report.prescriptions if (p.code, p.layer) == (finding.code, finding.layer)]
-        if mine:
-            page.blank()
-            _add_suggestions(page, mine)
+        _add_remedies(page, report, finding)
+
+
+def _add_remedies(page: Page, report: Report, finding: Finding) -> None:
+    """Write what was tried for a finding, or, where nothing was, what is suggested."""
+    mine = [p for p in report.prescriptions if belongs(p, finding)]
+    trials = [t for t in report.trials if belongs(t, finding)]
+    if trials:
+        page.blank()
+        add_trials(page, Tried(trials, mine, report.profiles[0].optimizer))
+    elif mine:
+        page.blank()
+        add_suggestions(page, mine)
 
 
 def _add_finding(page: Page, finding: Finding, *, several: bool) -> None:
@@ -71,32 +82,3 @@ def _end(decades: float) -> str:
     if math.isfinite(decades):
         return f"{round(decades, 1) + 0.0:.1f}"  # + 0.0 turns -0.0 into 0.0
     return {math.inf: "inf", -math.inf: "zero"}.get(decades, "nan")
-
-
-def _add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:
-    """Write the first suggestion in full and two more in short; with -v all, in full."""
-    page.add(Text("suggestions, least invasive first", style="dim"), label=Text("  "), hang=2)
-    shown = prescriptions if page.look.verbose else prescriptions[:_SUGGESTED]
-    for number, each in enumerate(shown, start=1):
-        status = f"  [{each.status}{': ' + each.reason if each.reason else ''}]"
-        title = Text.assemble(said(each.title, "bold"), said(status, "dim"))
-        page.add(title, label=Text(f"  {number}. "), hang=5)
-        page.add(said(each.action), label=Text("     "), hang=5)
-        if number == 1 or page.look.verbose:
-            page.add(said(each.why), label=Text("     "), hang=5)
-            _add_snippet(page, each.snippet)
-        if page.look.verbose:
-            page.add(
-                said(f"cost: {each.cost} · {each.applicability} · {'; '.join(each.sources)}", "dim"),
-                label=Text("     "),
-                hang=5,
-            )
-    if len(shown) < len(prescriptions):
-        page.add(Text(f"{len(prescriptions) - len(shown)} more with -v", style="dim"), label=Text("     "), hang=5)
-
-
-def _add_snippet(page: Page, snippet: str) -> None:
-    for line in snippet.rstrip().expandtabs(4).splitlines():
-        made = said(line)
-        made.stylize("green")
-        page.add(made, label=Text("     │ ", style="dim"), hang=7)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 
 from rich.text import Text
 
 from gradcheck_cli.records import SEVERITIES, InputProfile, Profile, Report
+from gradcheck_cli.reporting.clean import clean
 from gradcheck_cli.reporting.numbers import counted, plural, shape, short
 from gradcheck_cli.reporting.page import Page, said
-from gradcheck_cli.reporting.summary import VERDICTS, found
+from gradcheck_cli.reporting.summary import VERDICTS, cures, found
 
 HANG = 10  # where the text of the labelled lines under the heading starts
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
@@ -55,6 +57,8 @@ def add_verdict(page: Page, report: Report) -> None:
     worst = report.worst()
     word = Text(VERDICTS[worst], style=STYLES[worst] if worst and worst != "note" else "bold green")
     page.add(Text.assemble(word, ": ", said(found(report))), label=Text("verdict"), hang=HANG)
+    if tried := cures(report):
+        page.add(Text(tried), label=Text("trials"), hang=HANG)
 
 
 def add_footing(page: Page, report: Report) -> None:
@@ -79,6 +83,8 @@ def add_closing(page: Page, report: Report) -> None:
         f"{first.dtype.removeprefix('torch.')} on {first.device}",
     ]
     page.add(Text(" · ".join(parts)), hang=2)
-    codes = list(dict.fromkeys(f.code for f in report.findings))
-    if codes and page.look.hints:
-        page.add(Text(" · ".join(f"gradcheck explain {code}" for code in codes), style="dim"), hang=2)
+    hints = [f"gradcheck explain {code}" for code in dict.fromkeys(f.code for f in report.findings)]
+    if any(trial.outcome == "cured" for trial in report.trials):
+        hints.insert(0, f"gradcheck fix {shlex.quote(first.target)}")
+    if hints and page.look.hints:
+        page.add(Text(clean(" · ".join(hints)), style="dim"), hang=2)

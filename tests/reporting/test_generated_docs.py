@@ -6,6 +6,7 @@ from types import ModuleType
 import jsonschema
 import pytest
 from canned_reports import healthy, sick
+from canned_trials import treated
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.reporting import render
@@ -36,9 +37,14 @@ def test_generated_files_are_what_the_code_says_now() -> None:
 
 def test_the_schema_is_a_schema_and_reports_obey_it() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    for report in (sick(), healthy()):
+    for report in (sick(), healthy(), treated()):
         jsonschema.validate(json.loads(render(report, Look(format="json"))), SCHEMA)
     jsonschema.validate(json.loads(render_error(GradcheckError("E101", "a", "b", "c"), "0.1.0")), SCHEMA)
+
+
+def test_documents_of_older_minor_versions_obey_the_schema_too() -> None:
+    for file in (Path(__file__).parent / "stored").glob("report-1.*.json"):
+        jsonschema.validate(json.loads(file.read_text("utf-8")), SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +52,14 @@ def test_the_schema_is_a_schema_and_reports_obey_it() -> None:
     [
         (("schema_version",), "2.0"),
         (("findings", 0, "severity"), "fatal"),
+        (("trials", 0, "outcome"), "fixed"),
+        (("trials", 0, "training", "edited", "end", 0), "large"),
         (("profiles", 0, "objective", "value"), "NaN"),
         (("profiles", 0, "layers", 0, "order"), "first"),
     ],
 )
 def test_the_schema_refuses_what_no_report_says(path: tuple[str | int, ...], value: object) -> None:
-    document = json.loads(render(sick(), Look(format="json")))
+    document = json.loads(render(treated(), Look(format="json")))
     holder = document
     for step in path[:-1]:
         holder = holder[step]

@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 from canned_reports import healthy, sick
 from test_text_report import check_golden
@@ -33,7 +34,7 @@ def test_it_parses_back_into_the_same_report() -> None:
 
 def test_the_version_comes_first_and_the_end_is_a_line_break() -> None:
     shown = render(sick(), JSON)
-    assert shown.startswith('{\n  "schema_version": "1.0",')
+    assert shown.startswith('{\n  "schema_version": "1.1",')
     assert shown.endswith("}\n")
 
 
@@ -56,10 +57,22 @@ def test_arrays_of_numbers_take_one_line() -> None:
     assert '"counts": [1, 2, 1],' in render(sick(), JSON)
 
 
+def test_a_report_of_an_older_minor_version_is_read_with_defaults() -> None:
+    stored = json.loads((Path(__file__).parent / "stored" / "report-1.0.json").read_text("utf-8"))
+    assert stored["schema_version"] == "1.0"
+    report = from_dict(Report, stored)
+    assert (report.schema_version, report.trials) == ("1.0", ())
+    assert [p.edits for p in report.prescriptions] == [(), ()]
+    now = sick(depth=1)
+    assert report.profiles[0].layers == now.profiles[0].layers
+    assert [f.message for f in report.findings] == [f.message for f in now.findings]
+    assert render(report, Look()) == render(now, Look())
+
+
 def test_the_absence_of_a_verdict_is_a_document_too() -> None:
     parsed = json.loads(render_error(GradcheckError("E113", "a", "b", "c", trace="secret"), "0.1.0"))
     assert parsed == {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "tool_version": "0.1.0",
         "error": {"id": "E113", "what": "a", "why": "b", "do": "c", "where": None},
     }

@@ -54,6 +54,7 @@ class Settings:
     unfreeze: bool = _option(False, "Scan as if every parameter were trainable.", "Model")
     cwd: str | None = _option(None, "Folder to run the model file in.", "Model", metavar="DIR", path=True)
     script_args: tuple[str, ...] = ()  # after --, seen by the user's file as sys.argv[1:]
+    overlay: Mapping[str, str] = field(default_factory=dict)  # file → file whose text stands in for it (`gradcheck fix`)
     data: str | None = _option(
         None, "File with the batch (.pt, .npz, .npy, .safetensors, .csv).", "Data and loss", metavar="FILE", path=True
     )

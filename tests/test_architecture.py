@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gradcheck_cli"
-THIRD_PARTY = {"torch", "numpy", "yaml", "rich", "typer", "safetensors", "transformers", "lightning"}
+THIRD_PARTY = {"torch", "numpy", "libcst", "yaml", "rich", "typer", "safetensors", "transformers", "lightning"}
 
 # What a part of the package may import of the package itself, and which third-party packages.
 # `errors`, `records`, `settings` and `phase` are the ground on which everything stands.
@@ -30,9 +30,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         GROUND | {"diagnosis", "loading.base", "loading.signatures", "loading.tensor_tree", "probing", "rules"},
         {"torch"},
     ),
+    "fixing": (GROUND, {"libcst"}),
     "pipeline": (GROUND | {"diagnosis", "loading", "remedies", "trials"}, set()),
     "worker": (GROUND | {"pipeline"}, {"torch"}),
-    "cli": (GROUND | {"options", "configuration", "reporting", "rules"}, {"typer", "rich"}),
+    "cli": (GROUND | {"options", "configuration", "reporting", "rules", "fixing"}, {"typer", "rich"}),
     "__main__": ({"cli"}, set()),
     "": (GROUND | {"pipeline"}, set()),
 }
@@ -98,6 +99,7 @@ LIGHT = [
     "import gradcheck_cli.reporting.text, gradcheck_cli.reporting.json, gradcheck_cli.reporting.rule_text",
     "import gradcheck_cli.rules.judge; gradcheck_cli.rules.load_rules()",
     "import gradcheck_cli.remedies",
+    "import gradcheck_cli.cli.fix, gradcheck_cli.fixing.cures",
     "import gradcheck_cli.pipeline",
     "from gradcheck_cli.cli.app import run; run(['--help'])",
     "from gradcheck_cli.cli.app import run; run(['--version'])",

@@ -14,6 +14,7 @@ import typer
 
 from gradcheck_cli import __version__
 from gradcheck_cli.cli.explain import explain
+from gradcheck_cli.cli.fix import fix
 from gradcheck_cli.cli.rules import rules
 from gradcheck_cli.cli.scan import scan
 from gradcheck_cli.cli.stderr import show_error
@@ -33,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (scan, explain, rules):
+for command in (scan, fix, explain, rules):
     app.command()(command)
 
 

@@ -46,10 +46,10 @@ def scan(
     configured = dataclasses.replace(
         configured, settings=dataclasses.replace(configured.settings, script_args=context.obj or ())
     )
-    _check(configured)
+    check_settings(configured)
     begun = time.monotonic()
     try:
-        report = _measure(configured)
+        report = measure(configured)
     except GradcheckError as error:
         _deliver_error(error, configured)
         raise
@@ -60,7 +60,7 @@ def scan(
     raise typer.Exit(exit_code(report, configured.settings.fail_on))
 
 
-def _check(configured: Configured) -> None:
+def check_settings(configured: Configured) -> None:
     """Find what is wrong with the settings before the scan runs for minutes."""
     settings, display = configured.settings, configured.display
     if display.output_file:
@@ -85,7 +85,7 @@ def _check_rules(configured: Configured) -> None:
         raise
 
 
-def _measure(configured: Configured) -> Report:
+def measure(configured: Configured) -> Report:
     """Run the worker; what the report needs for its rendering is imported while it works.
 
     An end that comes after the verdict, while remedies are tried, takes their trials and not the verdict.

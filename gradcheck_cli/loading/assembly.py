@@ -17,6 +17,7 @@ from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.execution import run_target, seed_everything, user_surroundings
 from gradcheck_cli.loading.frames import defined_at
 from gradcheck_cli.loading.lightning_step import has_training_step
+from gradcheck_cli.loading.overlay import overlay, place_of
 from gradcheck_cli.loading.pairing import gather
 from gradcheck_cli.loading.sites import SiteRecorder
 from gradcheck_cli.loading.surroundings import in_surroundings
@@ -29,6 +30,7 @@ from gradcheck_cli.settings import Settings
 def assemble(settings: Settings) -> Subject:
     """Load the target as the settings say; raises GradcheckError."""
     base = Path.cwd()
+    overlay(settings.overlay)
     transfer.device_of(settings)
     transfer.dtype_of(settings)
     settings, target = _code_and_weights(settings, base)
@@ -108,7 +110,9 @@ def _model(context: Context) -> nn.Module:
     context.space, context.module = vars(module), module.__name__
     try:
         context.source = (
-            inspect.getsource(module) if context.target.path is None else context.target.path.read_text("utf-8", "replace")
+            inspect.getsource(module)
+            if context.target.path is None
+            else place_of(context.target.path).read_text("utf-8", "replace")
         )
     except (OSError, TypeError):
         context.source = ""

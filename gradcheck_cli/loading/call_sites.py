@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
+
+from gradcheck_cli.loading.overlay import place_of
 
 
 class CallSites:
@@ -30,7 +31,7 @@ class CallSites:
     def _tree(self, file: str) -> ast.Module | None:
         if file not in self._trees:
             try:
-                self._trees[file] = ast.parse(Path(file).read_bytes())
+                self._trees[file] = ast.parse(place_of(file).read_bytes())
             except (OSError, SyntaxError, ValueError):
                 self._trees[file] = None
         return self._trees[file]

@@ -26,6 +26,7 @@ from gradcheck_cli import phase
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import import_errors
 from gradcheck_cli.loading.frames import is_user_file, shown_path
+from gradcheck_cli.loading.overlay import place_of
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
 
@@ -109,7 +110,7 @@ def _import_limit(timeout: float) -> float:
 
 
 def _run_file(path: Path) -> ModuleType:
-    data = import_errors.read_source(path)
+    data = import_errors.read_source(place_of(path))
     name = _module_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -1,0 +1,110 @@
+"""`gradcheck fix`: write the cure that worked on a copy into the source, as a diff or in place."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradcheck_cli.cli.flags import with_options
+from gradcheck_cli.cli.scan import check_settings, measure
+from gradcheck_cli.cli.stderr import show_error
+from gradcheck_cli.cli.terminal import emit
+from gradcheck_cli.errors import GradcheckError
+
+if TYPE_CHECKING:  # imported when a patch is made, so that --help stays quick
+    from gradcheck_cli.configuration import Configured
+    from gradcheck_cli.fixing.cures import Fix
+    from gradcheck_cli.fixing.files import Sources
+    from gradcheck_cli.records import Report
+
+
+@with_options
+def fix(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="model.py, model.py:name or package.module:name.")],
+    write: Annotated[
+        bool, typer.Option("--write/--diff", help="Change the files, or print the change as a diff. [default: diff]")
+    ] = False,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Read FILE instead of pyproject.toml.")] = None,
+    isolated: Annotated[bool, typer.Option("--isolated", help="Read no configuration file.")] = False,
+    **flags: Any,
+) -> None:
+    """Patch a model's source with the remedy that cured a copy of it. This runs the model's file.
+
+    The patched text is imported and scanned in the file's place before it is shown. --write keeps the old text beside
+    the file as model.py.orig, unless git has it.
+    """
+    from gradcheck_cli.configuration import configure
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
+    configured = configure(target, flags, os.environ, config=config, isolated=isolated)
+    settings = dataclasses.replace(configured.settings, script_args=context.obj or ())
+    configured = dataclasses.replace(configured, settings=settings)
+    check_settings(configured)
+    try:
+        raise typer.Exit(_fix(configured, write))
+    except KeyboardInterrupt:
+        show_error(GradcheckError("E573", "interrupted", "no file was changed", "run it again"), with_trace=False)
+        raise typer.Exit(130) from None
+
+
+def _fix(configured: Configured, write: bool) -> int:
+    from gradcheck_cli.cli.fix_text import nothing_to_fix, summary
+    from gradcheck_cli.fixing.cures import find_fix
+    from gradcheck_cli.fixing.files import Sources
+
+    report = measure(configured)
+    if all(f.severity == "note" for f in report.findings):
+        sys.stderr.write(nothing_to_fix(report))
+        return 0
+    sources = Sources(Path.cwd())
+    found = find_fix(report, sources, lambda texts: _scan_patched(configured, sources, texts))
+    sys.stderr.write(summary(found))
+    if not found.texts:
+        return 2
+    if write:
+        _write(found, sources)
+    else:
+        emit(_diff(found, sources))
+    return 0
+
+
+def _scan_patched(configured: Configured, sources: Sources, texts: Mapping[str, str]) -> Report:
+    """Scan as before, without trials, with the new texts standing in for the files."""
+    with tempfile.TemporaryDirectory(prefix="gradcheck-fix-") as folder:
+        overlay = {}
+        for number, (name, text) in enumerate(texts.items()):
+            source, place = sources.source(name), Path(folder) / f"{number}.py"
+            place.write_bytes(source.encode(text))
+            overlay[os.path.realpath(source.path)] = str(place)
+        settings = dataclasses.replace(configured.settings, overlay=overlay, no_try=True)
+        display = dataclasses.replace(configured.display, quiet=True)
+        return measure(dataclasses.replace(configured, settings=settings, display=display))
+
+
+def _diff(found: Fix, sources: Sources) -> str:
+    from gradcheck_cli.fixing.diff import unified
+
+    return "".join(unified(name, sources.text(name), text) for name, text in found.texts.items())
+
+
+def _write(found: Fix, sources: Sources) -> None:
+    from gradcheck_cli.fixing.draft import CannotPatch
+    from gradcheck_cli.fixing.files import write
+
+    for name, text in found.texts.items():
+        try:
+            backup = write(sources.source(name), text)
+        except CannotPatch as refused:
+            raise GradcheckError("E691", f"`{name}` was not written", str(refused), "run it again") from None
+        kept = f"the old text is in {backup.name}" if backup else "git has the old text"
+        sys.stderr.write(f"{name} written; {kept}\n")

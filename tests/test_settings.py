@@ -60,6 +60,15 @@ def test_every_option_can_be_given_by_flag_and_variable(project: Path) -> None:
             assert read({}, {f"GRADCHECK_{name.upper()}": text}).origins[name] == f"GRADCHECK_{name.upper()}"
 
 
+def test_trials_can_be_left_out_and_be_given_more_time(project: Path) -> None:
+    assert (read().settings.no_try, read().settings.try_budget) == (False, 10.0)
+    written(project, "[tool.gradcheck]\nno-try = true\ntry-budget = 60\n")
+    assert (read().settings.no_try, read().settings.try_budget) == (True, 60.0)
+    in_the_environment = read({}, {"GRADCHECK_NO_TRY": "0", "GRADCHECK_TRY_BUDGET": "2.5"}).settings
+    assert (in_the_environment.no_try, in_the_environment.try_budget) == (False, 2.5)
+    assert error({"try_budget": "0"}).why == "it takes a number above 0"
+
+
 def test_the_spelt_out_severities_are_the_severities() -> None:
     assert typing.get_args(fields()["fail_on"].hint) == typing.get_args(Severity) == SEVERITIES
 

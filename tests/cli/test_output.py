@@ -119,7 +119,7 @@ def test_an_encoding_without_blocks_gets_ascii(folder: Path) -> None:
     assert scan(folder, "model.py", PYTHONIOENCODING="latin-1").stdout.isascii()
 
 
-def _on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
+def on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
     """Run with both streams on a terminal of 70 columns."""
     parent, child = pty.openpty()
     variables = environment(**{"PYTHONPATH": str(STAND_IN), "COLUMNS": "70", "TERM": "xterm", **env})
@@ -139,7 +139,7 @@ def _on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
 
 
 def test_on_a_terminal_the_report_is_coloured_wrapped_and_preceded_by_progress(folder: Path) -> None:
-    seen = _on_a_terminal(folder, "model.py")
+    seen = on_a_terminal(folder, "model.py")
     assert "\x1b[1;31merror GC101" in seen
     assert "model.py: " in seen  # the spinner's line, erased when the report comes
     bare = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.split("verdict")[1])
@@ -147,4 +147,4 @@ def test_on_a_terminal_the_report_is_coloured_wrapped_and_preceded_by_progress(f
 
 
 def test_a_dumb_terminal_gets_no_escape_code(folder: Path) -> None:
-    assert "\x1b" not in _on_a_terminal(folder, "model.py", TERM="dumb")
+    assert "\x1b" not in on_a_terminal(folder, "model.py", TERM="dumb")

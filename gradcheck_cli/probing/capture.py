@@ -27,7 +27,7 @@ from torch.nn.modules.module import (
 
 from gradcheck_cli.probing.calls import Call, Tap, module_names
 from gradcheck_cli.probing.graph import Graph, Node
-from gradcheck_cli.probing.statistics import Summary, summarise
+from gradcheck_cli.probing.statistics import Summary, combined, summarise
 from gradcheck_cli.probing.tensors import tensors_in
 
 
@@ -62,7 +62,7 @@ class Capture:
         self.names = module_names(model)
         self.calls: list[Call] = []
         self.taps: dict[tuple[Node, int], Tap] = {}
-        self.op_gradients: dict[Node, Summary] = {}
+        self.op_gradients: dict[Node, list[Summary]] = {}
         self.failure: Exception | None = None
         self._hooked: dict[Node, list[Tap]] = {}
         self._handles: list[Any] = []
@@ -103,7 +103,7 @@ class Capture:
     def gradient_at(self, node: Node) -> Summary | None:
         """The gradient measured at a module's output or a watched operation."""
         taps = self._hooked.get(node)
-        return taps[0].gradient if taps else self.op_gradients.get(node)
+        return taps[0].gradient if taps else combined(self.op_gradients.get(node, []))
 
     def release(self) -> None:
         """Drop all autograd nodes, last output first; the caller has dropped loss and outputs."""
@@ -159,15 +159,16 @@ class Capture:
             self._returned += 1
             call.rank = self._returned
             if call.module is module:
-                self._guarded(self._watch, call, args, kwargs, output, not module._forward_hooks)
+                self._guarded(self._watch, call, args, kwargs, output)
                 if call.recompute and not frames and self._recording and self.on_recompute is not None:
                     self._guarded(self._recomputed, call, output)
                 break
 
     def _late(self, module: nn.Module, _args: Any, output: Any) -> None:
         call = next((c for c in reversed(self.calls) if c.module is module), None)
-        if call is not None:
-            self._guarded(self._watch_output, call, output)
+        # What modules that the hook ran made of the output (a norm put behind a layer) is theirs, and they are watched.
+        if call is not None and not any(c.parent is call.parent for c in self.calls[call.order + 1 :]):
+            self._guarded(self._watch_replaced, call, output)
 
     def _guarded(self, action: Callable[..., None], *args: Any) -> None:
         try:
@@ -181,12 +182,23 @@ class Capture:
             calls = [c for c in self.calls[call.order :] if c.recompute and c.thread == call.thread]
             self.on_recompute(graph, calls)
 
-    def _watch(self, call: Call, args: Any, kwargs: Any, output: Any, own: bool) -> None:
-        if own:
-            self._watch_output(call, output)
+    def _watch(self, call: Call, args: Any, kwargs: Any, output: Any) -> None:
+        self._watch_output(call, output)
         if self.on_output is not None:
             with torch.no_grad():
                 self.on_output(call, args, kwargs, output)
+
+    def _watch_replaced(self, call: Call, output: Any) -> None:
+        """Measure what a hook of the user's gave in place of the module's output."""
+        edges = [] if call.in_transform else [get_gradient_edge(t) for t in tensors_in(output) if t.requires_grad]
+        if all((edge.node, edge.output_nr) in self.taps for edge in edges):
+            return
+        for key, tap in list(self.taps.items()):
+            tap.calls[:] = [(c, leaf) for c, leaf in tap.calls if c is not call]
+            if not tap.calls:
+                del self.taps[key]
+                self._hooked[tap.node].remove(tap)
+        self._watch_output(call, output)
 
     def _watch_output(self, call: Call, output: Any) -> None:
         for leaf, tensor in enumerate((output,) if isinstance(output, Tensor) else tensors_in(output)):
@@ -217,11 +229,7 @@ class Capture:
                         gradient = gradients[tap.number] if tap.number < len(gradients) else None
                         if gradient is None:  # an unused sibling of a chunk or split
                             continue
-                        summary = self.reduce(gradient)
-                        if tap.gradient is None:
-                            tap.gradient = summary
-                        else:
-                            tap.gradient.add(summary)
+                        tap.gradients.append(self.reduce(gradient))
             except Exception as error:
                 self.failure = self.failure or error
 
@@ -237,11 +245,7 @@ class Capture:
                 with torch.no_grad():
                     for gradient in gradients:
                         if gradient is not None:
-                            summary = reduce(gradient)
-                            if node in self.op_gradients:
-                                self.op_gradients[node].add(summary)
-                            else:
-                                self.op_gradients[node] = summary
+                            self.op_gradients.setdefault(node, []).append(reduce(gradient))
             except Exception as error:
                 self.failure = self.failure or error
 

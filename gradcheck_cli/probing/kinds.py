@@ -133,9 +133,9 @@ def role_of(module: nn.Module) -> Role:
     known = _known_role(type(module))  # type: ignore[arg-type]  # stubs make types of modules unhashable
     if known is not None:
         return known
-    if any(True for _ in module.children()):
-        return "container"
     name = type(module).__name__.lower()
+    if name != "conv1d" and any(True for _ in module.children()):  # a Conv1D of transformers may have a norm put behind it
+        return "container"
     if re.search(r"norm\d*d?$", name):
         return "norm"
     if re.search(r"(^|\d)conv1d$|linear$", name) and any(p.ndim > 1 for p in module.parameters(recurse=False)):

@@ -32,11 +32,14 @@ def build_layers(
     by_name: dict[str, list[Call]] = {}
     for call in capture.calls:
         by_name.setdefault(call.name, []).append(call)
+    parents = {call.parent for call in capture.calls}  # a linear layer with a child that a hook runs behind it is still a leaf
     for name, calls in by_name.items():
         first = next((c for c in calls if not c.recompute), calls[0])
         counted = [c for c in calls if not c.recompute] or calls
         done = (first.last or 0) - 0.5, first.rank  # between its last node and the next one
-        rows.append((done, _module_row(name, first.module, counted, gradients.get(name), observer, sites)))
+        fields = _module_row(name, first.module, counted, gradients.get(name), observer, sites)
+        fields["leaf"] |= fields["role"] == "linear" and not any(call in parents for call in calls)
+        rows.append((done, fields))
     for node, forward in functional.items():
         operation = plan.operations[node]
         rows.append(((node._sequence_nr(), 0), _operation_row(operation, capture.gradient_at(node), forward, sites)))

@@ -188,8 +188,8 @@ class _Scope(TorchFunctionMode):
                     return False
             elif code.co_filename == _CHECKPOINT:
                 checkpoint = True
-            elif code.co_filename == _FUNCTION:  # a hand-written backward would not follow; it has no node in the graph either
-                return False
+            elif code.co_filename == _FUNCTION and not checkpoint:
+                return False  # a hand-written backward would not follow; the call has no node in the graph either
             frame = frame.f_back  # type: ignore[assignment]
         if checkpoint:
             where = f"`{self.owner}`" if self.owner else "the model's own forward"

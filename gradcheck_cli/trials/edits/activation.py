@@ -67,7 +67,7 @@ def _switch_calls(setup: Setup, owner: str, swap: SwapActivation, numbers: Itera
     """Replace the numbered calls of the kind in the owner's forward, or all if these are all that the scan saw."""
     model, wanted = setup.subject.model, set(numbers)
     known = {x.name for x in setup.profile.layers if x.functional and x.parent == owner and x.kind == swap.kind}
-    if not known or len(known) > len(wanted):
+    if known != {f"{owner}/{swap.kind}" + (f"#{n}" if n > 1 else "") for n in wanted}:
         swap = dataclasses.replace(swap, places=_places(setup, owner, swap, wanted))
     rewrite_in(model, owner, swap)
     if rehearse(setup, lambda r: r.replaced(owner, swap.kind)):
@@ -91,5 +91,7 @@ def _places(setup: Setup, owner: str, swap: SwapActivation, numbers: set[int]) -
     finally:
         withdraw(model, owner, watch)
     if max(numbers) > len(places):
-        raise NotApplicable(f"{swap.kind} number {max(numbers)} in `{owner}` was not found: {len(places)} are called")
+        raise NotApplicable(
+            f"`{owner}/{swap.kind}#{max(numbers)}` was not found among {len(places)} calls that the loss depends on"
+        )
     return frozenset(places[n - 1] for n in numbers)

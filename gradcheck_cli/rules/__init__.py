@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Literal
 
 from gradcheck_cli.records import Finding, Profile, Rule
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 Check = Callable[[Profile, Mapping[str, float]], Iterator[Finding]]
 Reconsider = Callable[[Finding, Profile, Mapping[str, float]], Finding | None]
+Measure = Callable[[Profile, Finding, Mapping[str, float]], Reading | None]
 _RULE_FILE = re.compile(r"gc\d{3}_\w+")
 
 
@@ -26,11 +28,15 @@ class RuleFile:
     `confirm`: "none" (one look decides), "repeats" (other seeds and batches must agree), "training" (a trained copy
     must agree as well). `unconfirmed` says what a suspect becomes that is not confirmed. `every_objective`: the
     finding must hold under all losses together, as "no gradient arrives" must in a GAN. `reconsider` decides alone.
+    `effect` and `measure`: the number that the finding's message states, read from any profile, also a healthy one; for
+    the finding's layer where the rule is about one and it is still there, else the worst. None: it cannot be measured.
     """
 
     rule: Rule
     page: str
     check: Check
+    effect: Quantity
+    measure: Measure
     fires: tuple[Callable[[], Profile], ...]
     clean: tuple[Callable[[], Profile], ...]
     confirm: Literal["none", "repeats", "training"]
@@ -51,6 +57,8 @@ def _read(module: ModuleType) -> RuleFile:
         rule=module.RULE,
         page=inspect.cleandoc(module.__doc__ or ""),
         check=module.check,
+        effect=module.EFFECT,
+        measure=module.measure,
         fires=module.FIRES,
         clean=module.CLEAN,
         confirm=module.CONFIRM,

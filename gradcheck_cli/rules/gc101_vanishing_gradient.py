@@ -42,6 +42,7 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule, Severity
 from gradcheck_cli.rules.examples import layer_of, profile_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 from gradcheck_cli.rules.trend import losses_fall, trend_finding, worst_trend
 
 _SOURCE = "benchmarks/trainability.py and benchmarks/verdicts.py"
@@ -64,6 +65,7 @@ RULE = Rule(
     hides=("GC105", "GC203", "GC205", "GC301", "GC405"),
 )
 CONFIRM = "training"
+EFFECT = Quantity("drop", "decades")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -74,6 +76,12 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     if trend.steady >= limits["steady-warning"]:
         severity = "error" if trend.steady >= limits["steady-error"] else "warning"
     yield trend_finding(profile, trend, "GC101", +1.0, severity)
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the drop that the message states; what it has in single jumps counts here, so the limit is on the safe side."""
+    trend = worst_trend(profile, +1.0)
+    return Reading(trend.total, limits["steady-warning"]) if trend else None
 
 
 def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) -> Finding | None:

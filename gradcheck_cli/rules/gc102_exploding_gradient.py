@@ -34,7 +34,8 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule, Severity
 from gradcheck_cli.rules.examples import layer_of, profile_of
-from gradcheck_cli.rules.trend import trend_finding, worst_trend
+from gradcheck_cli.rules.reading import Quantity, Reading
+from gradcheck_cli.rules.trend import Trend, trend_finding, worst_trend
 
 _SOURCE = "benchmarks/trainability.py and benchmarks/verdicts.py"
 RULE = Rule(
@@ -50,18 +51,28 @@ RULE = Rule(
     hides=("GC105", "GC202", "GC204", "GC301", "GC602"),
 )
 CONFIRM = "repeats"
+EFFECT = Quantity("growth", "decades")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     trend = worst_trend(profile, -1.0)
     if trend is None:
         return
-    normed = any(segment.role == "norm" for segment in trend.segments)
-    growth = -trend.steady - (limits["norm-allowance"] if normed else 0.0)
+    growth = -trend.steady - _allowance(trend, limits)
     if growth < limits["steady-warning"]:
         return
     severity: Severity = "error" if growth >= limits["steady-error"] else "warning"
     yield trend_finding(profile, trend, "GC102", -1.0, severity)
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the growth that the message states, against what is allowed with or without norms on the way."""
+    trend = worst_trend(profile, -1.0)
+    return Reading(-trend.total, limits["steady-warning"] + _allowance(trend, limits)) if trend else None
+
+
+def _allowance(trend: Trend, limits: Mapping[str, float]) -> float:
+    return limits["norm-allowance"] if any(segment.role == "norm" for segment in trend.segments) else 0.0
 
 
 def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) -> Finding | None:

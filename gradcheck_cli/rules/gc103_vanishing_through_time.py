@@ -36,7 +36,8 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule, Severity, TimeProfile
 from gradcheck_cli.rules.examples import layer_of, profile_of
-from gradcheck_cli.rules.trend import time_finding
+from gradcheck_cli.rules.reading import Quantity, Reading
+from gradcheck_cli.rules.trend import same_time, time_finding
 
 _SOURCE = "chosen by us, measured on default-initialised recurrent layers"
 RULE = Rule(
@@ -53,6 +54,7 @@ RULE = Rule(
     hides=("GC105", "GC205"),
 )
 CONFIRM = "repeats"
+EFFECT = Quantity("decay through time", "decades")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -62,9 +64,22 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             yield time_finding(profile, time, "GC103", severity)
 
 
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the decades lost over the sequence; no limit holds for a gated layer whose memory is long enough."""
+    time = same_time(profile, finding)
+    if time is None:
+        return None
+    limit = limits["end-warning" if time.loss_at_end else "every-error"]
+    return Reading(-time.decay * time.steps, None if _remembers(time, limits) else limit)
+
+
+def _remembers(time: TimeProfile, limits: Mapping[str, float]) -> bool:
+    return time.gated and (time.horizon is None or time.horizon >= limits["gated-horizon"])
+
+
 def _severity(time: TimeProfile, limits: Mapping[str, float]) -> Severity | None:
     lost = -time.decay * time.steps
-    if time.gated and (time.horizon is None or time.horizon >= limits["gated-horizon"]):
+    if _remembers(time, limits):
         return None
     if not time.loss_at_end:
         return "error" if lost >= limits["every-error"] else None

@@ -29,7 +29,8 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule, TimeProfile
 from gradcheck_cli.rules.examples import layer_of, profile_of
-from gradcheck_cli.rules.trend import time_finding
+from gradcheck_cli.rules.reading import Quantity, Reading
+from gradcheck_cli.rules.trend import same_time, time_finding
 
 _SOURCE = "chosen by us; default-initialised layers do not grow"
 RULE = Rule(
@@ -44,6 +45,7 @@ RULE = Rule(
     hides=("GC102", "GC204"),
 )
 CONFIRM = "repeats"
+EFFECT = Quantity("growth through time", "decades")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -51,6 +53,11 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         growth = time.decay * time.steps
         if growth >= limits["growth-warning"]:
             yield time_finding(profile, time, "GC104", "error" if growth >= limits["growth-error"] else "warning")
+
+
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    time = same_time(profile, finding)
+    return Reading(time.decay * time.steps, limits["growth-warning"]) if time else None
 
 
 def _example(decay: float, steps: int) -> Profile:

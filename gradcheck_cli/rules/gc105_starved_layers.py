@@ -35,6 +35,7 @@ from collections.abc import Container, Iterator, Mapping
 from gradcheck_cli.records import Finding, LayerProfile, Limit, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of
 from gradcheck_cli.rules.paths import listed
+from gradcheck_cli.rules.reading import Quantity, Reading
 from gradcheck_cli.rules.trend import learning_share
 
 RULE = Rule(
@@ -53,14 +54,13 @@ RULE = Rule(
     ),
 )
 CONFIRM = "training"
+EFFECT = Quantity("weights that do not learn", "share")
 _NEAR = 3  # points: the loss, the head, and what stands before it
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    top = max((p.l2 for s in profile.spines for p in s.points[:_NEAR]), default=0.0)
-    learning = {p.layer for p in profile.parameters if _could_learn(p)}
-    starved = [x for x in profile.layers if _starves(x, learning, limits["ratio"] * top)]
-    if not starved or top == 0.0:
+    starved = _starved(profile, limits)
+    if not starved:
         return
     names = tuple(x.name for x in starved)
     held, _, _ = learning_share(profile, names)
@@ -75,6 +75,17 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         facts={"layers": len(names), "weight_share": held, "exactly_zero": zero},
         affected=names[1:],
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    held, _, _ = learning_share(profile, [x.name for x in _starved(profile, limits)])
+    return Reading(held, limits["share"])
+
+
+def _starved(profile: Profile, limits: Mapping[str, float]) -> list[LayerProfile]:
+    top = max((p.l2 for s in profile.spines for p in s.points[:_NEAR]), default=0.0)
+    learning = {p.layer for p in profile.parameters if _could_learn(p)}
+    return [x for x in profile.layers if _starves(x, learning, limits["ratio"] * top)] if top > 0.0 else []
 
 
 def _starves(layer: LayerProfile, learning: Container[str], floor: float) -> bool:

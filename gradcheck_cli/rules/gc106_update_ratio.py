@@ -37,6 +37,7 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, OptimizerProfile, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import parameter_of, profile_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 from gradcheck_cli.rules.trend import worst_trend
 
 RULE = Rule(
@@ -51,6 +52,7 @@ RULE = Rule(
     ),
 )
 CONFIRM = "none"  # arithmetic on one gradient and the optimizer; the median over layers does not hang on a seed
+EFFECT = Quantity("update / weight", "", worse="either", log=True)
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -80,9 +82,17 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             "update_ratio": median,
             "optimizer": optimizer.name,
             "lr": optimizer.lr,
-            "better_lr": optimizer.lr * (0.01 if high else 1e-3) / median if median > 0 else math.inf,
+            "better_lr": float(f"{optimizer.lr * (0.01 if high else 1e-3) / median:.2g}"),
         },
     )
+
+
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    weights = [p for p in profile.parameters if _counts(p)]
+    if profile.optimizer is None or not weights:
+        return None
+    median = statistics.median(p.update_ratio for p in weights if p.update_ratio is not None)
+    return Reading(median, limits["too-high" if finding.facts["direction"] == "high" else "too-low"])
 
 
 def _counts(parameter: ParameterProfile) -> bool:

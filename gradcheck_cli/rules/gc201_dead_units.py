@@ -34,6 +34,7 @@ from collections.abc import Iterator, Mapping
 from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of, units_of
 from gradcheck_cli.rules.paths import forward_path, listed
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC201",
@@ -49,6 +50,7 @@ RULE = Rule(
 )
 CONFIRM = "training"
 UNCONFIRMED = "silent"  # units that wake up were a matter of this batch; half a layer asleep is no news
+EFFECT = Quantity("dead units", "share")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -79,12 +81,29 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     )
 
 
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the dead share of the finding's layer, else the worst on the way to the loss, against what chance cannot do."""
+    on_path = {layer.name for layer in forward_path(profile)}
+    judged = [x for x in profile.layers if x.units is not None and x.units.units > 1]
+    named = [x for x in judged if x.name == finding.layer] or [x for x in judged if x.name in on_path]
+    worst = max(named, key=lambda x: x.units.dead_fraction if x.units else 0.0, default=None)
+    if worst is None or worst.units is None:
+        return None
+    chance = _chance(worst.units.units, limits)
+    limit = max(limits["dead-share"], min(chance, 1.0) if worst.name in on_path else chance)
+    return Reading(worst.units.dead_fraction, limit if limit <= 1.0 else None)  # so narrow that all may be off by chance
+
+
+def _chance(units: int, limits: Mapping[str, float]) -> float:
+    return 0.5 + limits["sigmas"] * 0.5 / math.sqrt(units)
+
+
 def _is_dead(layer: LayerProfile, on_path: bool, limits: Mapping[str, float]) -> bool:
     """A narrow side branch that is off altogether can be chance, and a gate that is shut does no harm: only the path counts."""
     if layer.units is None or layer.units.units < 2:
         return False
     share = layer.units.dead_fraction
-    chance = 0.5 + limits["sigmas"] * 0.5 / math.sqrt(layer.units.units)
+    chance = _chance(layer.units.units, limits)
     return share >= limits["dead-share"] and (share > chance or (share == 1.0 and on_path))
 
 

@@ -33,6 +33,7 @@ from collections.abc import Container, Iterator, Mapping
 from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of, units_of
 from gradcheck_cli.rules.paths import forward_path, leaves, listed, main_spine
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC202",
@@ -51,11 +52,11 @@ RULE = Rule(
 )
 CONFIRM = "repeats"
 UNCONFIRMED = "silent"  # on another batch the activation is not saturated: a property of the batch
+EFFECT = Quantity("saturated values", "share")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    path, belonging = {layer.name for layer in forward_path(profile)}, _belonging(profile)
-    bounded = [x for x in profile.layers if _counts(x, belonging) and (x.name in path or not _may_gate(x))]
+    path, bounded = {layer.name for layer in forward_path(profile)}, _bounded(profile)
     flat = [layer for layer in bounded if _share(layer) >= limits["saturated-share"]]
     if not flat or (not any(layer.name in path for layer in flat) and 10 * len(flat) <= len(bounded)):
         return
@@ -82,6 +83,18 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         },
         affected=tuple(rest),
     )
+
+
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the share of the finding's layer, else the worst of those that are judged."""
+    bounded = _bounded(profile)
+    named = [x for x in bounded if x.name == finding.layer] or bounded
+    return Reading(max(map(_share, named)), limits["saturated-share"]) if named else None
+
+
+def _bounded(profile: Profile) -> list[LayerProfile]:
+    path, belonging = {layer.name for layer in forward_path(profile)}, _belonging(profile)
+    return [x for x in profile.layers if _counts(x, belonging) and (x.name in path or not _may_gate(x))]
 
 
 def _share(layer: LayerProfile) -> float:

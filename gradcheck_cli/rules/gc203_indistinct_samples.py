@@ -32,11 +32,12 @@ B. Poole et al. (2016) and S. Schoenholz et al. (2017), correlation maps; Y. Don
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from gradcheck_cli.records import Finding, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import input_of, layer_of, profile_of
 from gradcheck_cli.rules.paths import forward_path
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC203",
@@ -60,18 +61,13 @@ RULE = Rule(
 )
 CONFIRM = "training"
 UNCONFIRMED = "silent"  # a network that tells its samples apart after a few steps is a healthy one at its start
+EFFECT = Quantity("samples still differ by", "share", worse="below", log=True)
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    path = [x for x in forward_path(profile) if x.sample_variation is not None and x.role in ("linear", "norm", "other")]
-    start = _at_the_input(profile)
-    if len(path) < 3 or not start:
-        return
-    relative = [(layer, (layer.sample_variation or 0.0) / start) for layer in path]
-    if not all(v < limits["variation"] for _, v in relative[-2:]):
-        return
-    lost = next(i for i in range(len(relative)) if all(v < limits["variation"] for _, v in relative[i:]))
-    if lost and relative[lost - 1][1] > limits["one-step"]:
+    relative = _relative(profile)
+    lost = _lost_at(relative, limits)
+    if lost is None:
         return
     layer, value = relative[lost]
     yield Finding(
@@ -85,6 +81,32 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         facts={"variation": relative[-1][1], "depth": len(relative), "lost_at": lost + 1},
         affected=tuple(x.name for x, _ in relative[lost + 1 :]),
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return what is left at the last layer; no limit holds where the samples are not lost step by step."""
+    relative = _relative(profile)
+    if not relative:
+        return None
+    value = relative[-1][1]
+    silent = value < limits["variation"] and _lost_at(relative, limits) is None
+    return Reading(value, None if silent else limits["variation"])
+
+
+def _relative(profile: Profile) -> list[tuple[LayerProfile, float]]:
+    """Layers on the way to the loss, each with its variation relative to the input's; empty where there is too little."""
+    path = [x for x in forward_path(profile) if x.sample_variation is not None and x.role in ("linear", "norm", "other")]
+    start = _at_the_input(profile)
+    return [(x, (x.sample_variation or 0.0) / start) for x in path] if len(path) >= 3 and start else []
+
+
+def _lost_at(relative: Sequence[tuple[LayerProfile, float]], limits: Mapping[str, float]) -> int | None:
+    """Return from where on all layers are below the limit: two at least, and not lost in one place."""
+    limit = limits["variation"]
+    if not relative or not all(v < limit for _, v in relative[-2:]):
+        return None
+    lost = next(i for i in range(len(relative)) if all(v < limit for _, v in relative[i:]))
+    return None if lost and relative[lost - 1][1] > limits["one-step"] else lost
 
 
 def _at_the_input(profile: Profile) -> float | None:

@@ -28,6 +28,7 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 from gradcheck_cli.rules.signal_trend import signal_trend
 
 RULE = Rule(
@@ -43,6 +44,7 @@ RULE = Rule(
 )
 CONFIRM = "repeats"
 UNCONFIRMED = "silent"
+EFFECT = Quantity("forward growth", "decades")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -60,6 +62,14 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         facts={"decades": trend.decades, "gain_per_layer": 10**trend.per_layer, "depth": len(trend.layers)},
         affected=tuple(layer.name for layer in trend.layers[:-1]),
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the decades of the trend; a single step is none, and no limit holds for it."""
+    trend = signal_trend(profile)
+    if trend is None:
+        return None
+    return Reading(trend.decades, None if trend.largest_step > limits["largest-step"] else limits["decades"])
 
 
 def _example(gain: float, depth: int = 20, norm_at: int = -1) -> Profile:

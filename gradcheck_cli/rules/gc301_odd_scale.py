@@ -37,6 +37,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gradcheck_cli.records import Finding, LayerProfile, Limit, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of
 from gradcheck_cli.rules.paths import forward_path, leaves, listed, scale_undone, weights_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC301",
@@ -47,13 +48,14 @@ RULE = Rule(
     hides=("GC204", "GC205", "GC602"),
 )
 CONFIRM = "none"  # the weights are what they are, whatever the batch
+EFFECT = Quantity("scale", "", worse="either", log=True)
 _SMALLEST_FAN_IN = 8
+_FEWEST = 4  # weights, to say what is usual among them
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    linear = {x.name for x in profile.layers if x.role == "linear"}
-    weights = [p for p in weights_of(profile).values() if p.layer in linear and _drawn(p)]
-    odd = _odd_ones(profile, weights, limits["factor"]) if len(weights) >= 4 else []
+    weights = _weights(profile)
+    odd = _odd_ones(profile, weights, limits["factor"]) if len(weights) >= _FEWEST else []
     for parameter, ratio in odd[:1]:
         rest = [p.layer for p, _ in odd[1:]]
         times = f"{ratio:.3g} times too large" if ratio > 1 else f"{1 / ratio:.3g} times too small"
@@ -71,6 +73,34 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         )
     if not odd:
         yield from _all_off(profile, weights, limits["factor"])
+
+
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return how many times too large the finding's weight is, or what all weights make of the signal.
+
+    If that weight is gone, the worst of those that stand out. No limit holds where the scale has no effect.
+    """
+    weights, factor = _weights(profile), limits["factor"]
+    limit = factor if finding.facts["direction"] == "large" else 1 / factor
+    if finding.facts["everywhere"]:
+        step = _steps(profile, weights).get(finding.facts["direction"])
+        if step is None:
+            return None
+        gain = _median_gain(_free(profile, weights))
+        return Reading(step, limit if (gain > factor if limit > 1 else gain < limit) else None)
+    if len(weights) < _FEWEST:
+        return None
+    named = [p for p in weights if p.name == finding.parameter]
+    if not named:
+        worst = _odd_ones(profile, weights, factor)[:1]
+        return Reading(worst[0][1], limit) if worst else None
+    exempt = _exempt(profile, weights, too_small=limit < 1)
+    return Reading(_milder(named[0], weights), None if named[0].layer in exempt else limit)
+
+
+def _weights(profile: Profile) -> list[ParameterProfile]:
+    linear = {x.name for x in profile.layers if x.role == "linear"}
+    return [p for p in weights_of(profile).values() if p.layer in linear and _drawn(p)]
 
 
 def _drawn(parameter: ParameterProfile) -> bool:
@@ -93,20 +123,29 @@ def _facts(parameter: ParameterProfile, ratio: float) -> dict[str, object]:
 
 def _odd_ones(profile: Profile, weights: Sequence[ParameterProfile], factor: float) -> list[tuple[ParameterProfile, float]]:
     """Weights that stand out, worst first, each with how many times too large it is by the milder of the two yardsticks."""
-    gain = statistics.median(_gain(p) for p in weights)
-    rms = statistics.median(p.value.rms for p in weights)
-    undone, path = scale_undone(profile), [x for x in forward_path(profile) if x.role == "linear"]
-    on_path, last = {x.name for x in path}, {x.name for x in path[-1:]}
-    odd = []
-    for p in weights:
-        if p.layer in undone or p.layer in last or (p.fan_in or 0) < _SMALLEST_FAN_IN:
-            continue
-        logs = (math.log10(_gain(p) / gain), math.log10(p.value.rms / rms))
-        milder = min(logs, key=abs)
-        same_side = logs[0] * logs[1] > 0
-        if same_side and abs(milder) >= math.log10(factor) and (milder > 0 or p.layer in on_path):
-            odd.append((p, 10**milder))
+    exempt = {small: _exempt(profile, weights, too_small=small) for small in (True, False)}
+    ratios = [(p, _milder(p, weights)) for p in weights]
+    odd = [(p, x) for p, x in ratios if max(x, 1 / x) >= factor and p.layer not in exempt[x < 1]]
     return sorted(odd, key=lambda pair: -abs(math.log10(pair[1])))
+
+
+def _milder(parameter: ParameterProfile, weights: Sequence[ParameterProfile]) -> float:
+    """Return how many times too large it is, by gain or by plain RMS, whichever says less; 1 where they disagree."""
+    rms = statistics.median(p.value.rms for p in weights)
+    logs = (math.log10(_gain(parameter) / _median_gain(weights)), math.log10(parameter.value.rms / rms))
+    return 10 ** min(logs, key=abs) if logs[0] * logs[1] > 0 else 1.0
+
+
+def _median_gain(weights: Sequence[ParameterProfile]) -> float:
+    return statistics.median(_gain(p) for p in weights)
+
+
+def _exempt(profile: Profile, weights: Sequence[ParameterProfile], *, too_small: bool) -> frozenset[str]:
+    """Layers whose scale has no effect, or may be small on purpose."""
+    path = [x.name for x in forward_path(profile) if x.role == "linear"]
+    few = {p.layer for p in weights if (p.fan_in or 0) < _SMALLEST_FAN_IN}
+    beside = {p.layer for p in weights} - set(path) if too_small else set()
+    return scale_undone(profile) | few | set(path[-1:]) | beside
 
 
 def _all_off(profile: Profile, weights: Sequence[ParameterProfile], factor: float) -> Iterator[Finding]:
@@ -115,21 +154,18 @@ def _all_off(profile: Profile, weights: Sequence[ParameterProfile], factor: floa
     Too small: from each linear layer on the way to the loss to the next. Too large: also from a layer's input to its
     output, since norms may hide that they drown every skip connection.
     """
-    undone = scale_undone(profile)
-    free = {p.layer: p for p in weights if p.layer not in undone}
-    path = [x for x in forward_path(profile) if x.role in ("linear", "norm")]
-    onward = [x for a, b in itertools.pairwise(path) if a.role == "linear" and b.name in free and (x := _ratio(a, b))]
-    through = [x for a, b in itertools.pairwise(leaves(profile)) if b.name in free and (x := _ratio(a, b))]
-    if not free or max(len(onward), len(through)) < 2:
+    steps = _steps(profile, weights)
+    if not steps:
         return
-    gain = statistics.median(_gain(p) for p in free.values())
-    if len(onward) > 1 and max(step := statistics.median(onward), gain) < 1 / factor:
+    free = _free(profile, weights)
+    gain = _median_gain(free)
+    if (step := steps["small"]) is not None and max(step, gain) < 1 / factor:
         size, limit, how = "small", 1 / factor, "from each linear layer to the next"
-    elif len(through) > 1 and min(step := statistics.median(through), gain) > factor:
+    elif (step := steps["large"]) is not None and min(step, gain) > factor:
         size, limit, how = "large", factor, "by each linear layer"
     else:
         return
-    first, *rest = free.values()
+    first, *rest = free
     yield Finding(
         code="GC301",
         severity="warning",
@@ -140,6 +176,21 @@ def _all_off(profile: Profile, weights: Sequence[ParameterProfile], factor: floa
         facts=_facts(first, gain) | {"everywhere": True},
         affected=tuple(p.layer for p in rest),
     )
+
+
+def _free(profile: Profile, weights: Sequence[ParameterProfile]) -> list[ParameterProfile]:
+    undone = scale_undone(profile)
+    return [p for p in weights if p.layer not in undone]
+
+
+def _steps(profile: Profile, weights: Sequence[ParameterProfile]) -> dict[str, float | None]:
+    """Return the median ratio from linear layer to linear layer ("small") and over each ("large"), None for fewer than two."""
+    free = {p.layer for p in _free(profile, weights)}
+    path = [x for x in forward_path(profile) if x.role in ("linear", "norm")]
+    onward = [x for a, b in itertools.pairwise(path) if a.role == "linear" and b.name in free and (x := _ratio(a, b))]
+    through = [x for a, b in itertools.pairwise(leaves(profile)) if b.name in free and (x := _ratio(a, b))]
+    found = {"small": onward, "large": through}
+    return {name: statistics.median(x) if len(x) > 1 else None for name, x in found.items()} if free else {}
 
 
 def _ratio(before: LayerProfile, after: LayerProfile) -> float:

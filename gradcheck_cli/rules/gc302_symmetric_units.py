@@ -31,6 +31,7 @@ from collections.abc import Iterator, Mapping
 from gradcheck_cli.records import Finding, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import parameter_of, profile_of
 from gradcheck_cli.rules.paths import forward_path, listed, weights_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC302",
@@ -40,6 +41,7 @@ RULE = Rule(
     hides=("GC101", "GC102", "GC105", "GC201", "GC202", "GC203", "GC204", "GC205", "GC301", "GC405"),
 )
 CONFIRM = "training"
+EFFECT = Quantity("weights with equal rows", "")
 
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -60,6 +62,10 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
         facts={"units": units, "value": first.value.rms, "parameters": len(alike), "everywhere": _everywhere(profile)},
         affected=tuple(dict.fromkeys(p.layer for p in rest if p.layer != first.layer)),
     )
+
+
+def measure(profile: Profile, _finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    return Reading(float(sum(_stuck(p) for p in profile.parameters)), 0.0)
 
 
 def reconsider(finding: Finding, profile: Profile, limits: Mapping[str, float]) -> Finding | None:

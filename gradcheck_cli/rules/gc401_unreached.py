@@ -37,6 +37,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gradcheck_cli.records import Finding, LayerProfile, Limit, ParameterProfile, Profile, Rule, Severity
 from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of
 from gradcheck_cli.rules.paths import leaves, listed
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC401",
@@ -51,26 +52,16 @@ RULE = Rule(
 CONFIRM = "repeats"
 UNCONFIRMED = "silent"  # dropped at random under this seed only
 EVERY_OBJECTIVE = True
+EFFECT = Quantity("parameters without a gradient", "")
+_KINDS = ("detached", "detached?", "copy", "idle")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     yield from _unregistered(profile)
-    lost = [p for p in profile.parameters if p.state in ("unreached", "uncalled")]
-    if not lost or all(p.state != "measured" for p in profile.parameters):
+    lost = _lost(profile)
+    if all(p.state != "measured" for p in profile.parameters):
         return  # nothing is reached at all: GC403
-    layers = {layer.name: layer for layer in profile.layers}
-    cut: list[ParameterProfile] = []
-    unknown: list[ParameterProfile] = []
-    idle: list[ParameterProfile] = []
-    copies: list[ParameterProfile] = []
-    last = max((x.order for x in leaves(profile) if x.gradient is not None), default=-1)
-    for p in lost:
-        if p.twin is not None:
-            copies.append(p)
-        elif p.moves_loss is None and _ran_before(layers.get(p.layer), last):
-            unknown.append(p)
-        else:
-            (cut if p.moves_loss else idle).append(p)
+    cut, unknown, copies, idle = (lost[kind] for kind in _KINDS)
     share = _share(unknown, profile)
     if cut:
         severity: Severity = "error" if _share(cut, profile) >= limits["detached-share"] else "warning"
@@ -78,13 +69,40 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     if unknown and share >= limits["unknown-share"]:
         yield _finding(unknown, profile, "warning", "detached?", "run, but get no gradient: the loss does not reach them")
     elif unknown:
-        idle = [p for p in lost if p in unknown or p in idle]
+        idle = [p for p in profile.parameters if p in unknown or p in idle]
     if copies:
         yield _finding(
             copies, profile, "note", "copy", f"get no gradient: a copy of the network that learns (`{copies[0].twin}`)"
         )
     if idle:
         yield _finding(idle, profile, "note", "idle", "get no gradient in this pass, and the loss does not use them")
+
+
+def measure(profile: Profile, finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    """Count the parameters, or the layers that are not registered, of the finding's kind."""
+    kind = finding.facts["kind"]
+    if kind == "unregistered":
+        return Reading(float(sum(not layer.registered for layer in profile.layers)), 0.0)
+    lost = _lost(profile)
+    counted = [*lost[kind], *lost["detached?"]] if kind == "idle" else lost[kind]
+    return Reading(float(len(counted)), 0.0)
+
+
+def _lost(profile: Profile) -> dict[str, list[ParameterProfile]]:
+    """Sort the parameters that no gradient reaches by what they mean to the loss."""
+    lost: dict[str, list[ParameterProfile]] = {kind: [] for kind in _KINDS}
+    layers = {layer.name: layer for layer in profile.layers}
+    last = max((x.order for x in leaves(profile) if x.gradient is not None), default=-1)
+    for p in profile.parameters:
+        if p.state not in ("unreached", "uncalled"):
+            continue
+        if p.twin is not None:
+            lost["copy"].append(p)
+        elif p.moves_loss is None and _ran_before(layers.get(p.layer), last):
+            lost["detached?"].append(p)
+        else:
+            lost["detached" if p.moves_loss else "idle"].append(p)
+    return lost
 
 
 def _unregistered(profile: Profile) -> Iterator[Finding]:

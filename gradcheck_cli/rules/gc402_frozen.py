@@ -25,9 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, Limit, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of
 from gradcheck_cli.rules.paths import listed
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC402",
@@ -38,10 +39,11 @@ RULE = Rule(
 )
 CONFIRM = "none"
 EVERY_OBJECTIVE = True
+EFFECT = Quantity("frozen weights", "share")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    frozen = [p for p in profile.parameters if p.state == "frozen" and p.role in ("weight", "recurrent", "embedding")]
+    frozen = _frozen(profile)
     total = sum(p.value.numel for p in profile.parameters)
     values = sum(p.value.numel for p in frozen)
     if not frozen or values < limits["share"] * total:
@@ -63,6 +65,15 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         facts={"share": values / total, "weights": len(frozen), "batchnorm_in_training": bool(moving)},
         affected=tuple(layers[1:]),
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    total = sum(p.value.numel for p in profile.parameters)
+    return Reading(sum(p.value.numel for p in _frozen(profile)) / total, limits["share"]) if total else None
+
+
+def _frozen(profile: Profile) -> list[ParameterProfile]:
+    return [p for p in profile.parameters if p.state == "frozen" and p.role in ("weight", "recurrent", "embedding")]
 
 
 def _frozen_backbone() -> Profile:

@@ -24,8 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Profile, Rule
+from gradcheck_cli.records import Finding, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import parameter_of, profile_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC403",
@@ -36,11 +37,12 @@ RULE = Rule(
 )
 CONFIRM = "repeats"
 EVERY_OBJECTIVE = True
+EFFECT = Quantity("trainable parameters without a gradient", "")
 
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
     trainable = [p for p in profile.parameters if p.state != "frozen"]
-    if not trainable or any(p.gradient is not None and (p.gradient.abs_max > 0 or p.gradient.nonfinite) for p in trainable):
+    if not trainable or any(_receives(p) for p in trainable):
         return
     reached = sum(p.gradient is not None for p in trainable)
     how = f"{reached} of {len(trainable)} are reached, with exactly zero" if reached else "the loss reaches none of them"
@@ -51,6 +53,16 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
         message=f"none of the {len(trainable)} trainable parameters receives a gradient: {how}",
         facts={"trainable": len(trainable), "reached": reached, "scope": "model"},
     )
+
+
+def measure(profile: Profile, _finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    """Return how many receive none; one that does is enough for this rule."""
+    trainable = [p for p in profile.parameters if p.state != "frozen"]
+    return Reading(float(sum(not _receives(p) for p in trainable)), len(trainable) - 1.0) if trainable else None
+
+
+def _receives(parameter: ParameterProfile) -> bool:
+    return parameter.gradient is not None and (parameter.gradient.abs_max > 0 or parameter.gradient.nonfinite > 0)
 
 
 FIRES = (

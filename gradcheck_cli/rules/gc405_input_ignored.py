@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import profile_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC405",
@@ -41,6 +42,7 @@ RULE = Rule(
 CONFIRM = "training"
 UNCONFIRMED = "silent"  # a zero output head, or a branch that starts shut
 EVERY_OBJECTIVE = True
+EFFECT = Quantity("change of the output", "share", worse="below")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -53,6 +55,10 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         message="the output is the same whatever the input: nothing can be learnt from the data",
         facts={"dependence": profile.input_dependence},
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    return None if profile.input_dependence is None else Reading(profile.input_dependence, limits["dependence"])
 
 
 FIRES = (lambda: profile_of(input_dependence=0.0),)

@@ -28,6 +28,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gradcheck_cli.records import Finding, LinearPair, Profile, Rule, Severity
 from gradcheck_cli.rules.examples import layer_of, profile_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC406",
@@ -36,12 +37,12 @@ RULE = Rule(
     severity="warning",
 )
 CONFIRM = "none"  # read off the graph
+EFFECT = Quantity("linear layers right behind another", "")
 
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
-    wide = [pair for pair in profile.linear_pairs if pair.widths[1] >= min(pair.widths[0], pair.widths[2])]
     layers = {layer.name: layer for layer in profile.layers}
-    for chain in _chains(wide):
+    for chain in _chains(_wide(profile)):
         first = layers.get(chain[0].first)
         names = [chain[0].first, *(pair.second for pair in chain)]
         widths = [chain[0].widths[0], *(pair.widths[1] for pair in chain), chain[-1].widths[2]]
@@ -58,6 +59,18 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
             facts={"layers": len(names), "first": names[0], "second": names[1], "convolution": not flat},
             affected=(names[0], *names[2:]),
         )
+
+
+def measure(profile: Profile, finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    """Count the pairs among the finding's layers, or in the whole model if these are gone."""
+    named = {finding.layer, *finding.affected}
+    here = [p for p in _wide(profile) if {p.first, p.second} <= named]
+    there = any(layer.name in named for layer in profile.layers)
+    return Reading(float(len(here if there else _wide(profile))), 0.0)
+
+
+def _wide(profile: Profile) -> list[LinearPair]:
+    return [pair for pair in profile.linear_pairs if pair.widths[1] >= min(pair.widths[0], pair.widths[2])]
 
 
 def _chains(pairs: Sequence[LinearPair]) -> list[list[LinearPair]]:

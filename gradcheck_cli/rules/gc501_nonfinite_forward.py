@@ -30,6 +30,7 @@ from typing import Literal
 from gradcheck_cli.records import Finding, NonFinite, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, objective_of, profile_of
 from gradcheck_cli.rules.nonfinite_origin import describe, lead_up
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC501",
@@ -42,6 +43,7 @@ RULE = Rule(
     ),
 )  # fmt: skip
 CONFIRM = "none"  # one NaN is enough
+EFFECT = Quantity("origins of NaN or infinity", "")
 
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -58,7 +60,7 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
             )
             return
     origin = next((n for n in profile.nonfinite if n.phase == "forward"), None)
-    harmed = not math.isfinite(profile.objective.value) or _gradient_harmed(profile)
+    harmed = _harmed(profile)
     if origin is None or not (harmed or origin.kind == "nan"):
         return
     yield Finding(
@@ -72,8 +74,15 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
     )
 
 
-def _gradient_harmed(profile: Profile) -> bool:
-    return any(p.gradient is not None and p.gradient.nonfinite for p in profile.parameters)
+def measure(profile: Profile, _finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    """Count them; parameters that hold such values count too, and harmless infinities (masks) do not."""
+    made = [n for n in profile.nonfinite if n.phase == "forward" and (n.kind == "nan" or _harmed(profile))]
+    return Reading(float(len(made) + sum(p.value.nonfinite > 0 for p in profile.parameters)), 0.0)
+
+
+def _harmed(profile: Profile) -> bool:
+    gradients = (p.gradient for p in profile.parameters)
+    return not math.isfinite(profile.objective.value) or any(g is not None and g.nonfinite for g in gradients)
 
 
 def _example(kind: Literal["nan", "inf"], loss: float) -> Profile:

@@ -33,6 +33,7 @@ from typing import Literal
 from gradcheck_cli.records import Finding, NonFinite, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, parameter_of, profile_of, stats_of
 from gradcheck_cli.rules.nonfinite_origin import describe, lead_up
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC502",
@@ -42,6 +43,7 @@ RULE = Rule(
     hides=("GC101", "GC102", "GC103", "GC104", "GC105", "GC106", "GC503"),
 )
 CONFIRM = "none"  # one NaN is enough
+EFFECT = Quantity("origins of NaN or infinity going backward", "")
 
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -59,6 +61,10 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
         details=lead_up(origin),
         facts={"origin": origin.operation, "kind": origin.kind, "scope": "model"},
     )
+
+
+def measure(profile: Profile, _finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    return Reading(float(sum(n.phase == "backward" for n in profile.nonfinite)), 0.0)
 
 
 def _example(*phases: Literal["forward", "backward"]) -> Profile:

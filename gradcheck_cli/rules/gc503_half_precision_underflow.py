@@ -33,6 +33,7 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Histogram, Limit, PrecisionForecast, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of, stats_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC503",
@@ -58,13 +59,14 @@ RULE = Rule(
     hides=("GC101", "GC105", "GC401", "GC403"),
 )
 CONFIRM = "repeats"
+EFFECT = Quantity("gradient values lost", "share")
 _FAINT = -20  # exponent: float16 has 10 bits from 2^-14 on, one less for each power of two below
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    if not profile.dtype.endswith("float16") or profile.dtype.endswith("bfloat16"):
+    if not _is_half(profile):
         return
-    forecast = next((f for f in profile.precision if f.dtype == "float16"), None)
+    forecast = _forecast(profile)
     faint, worst, most = _faint_share(profile)
     stuck = forecast is not None and forecast.scaled_underflow > limits["lost-at-best-scale"]
     if faint < limits["lost"] and most < limits["lost-in-a-layer"] and not stuck:
@@ -79,6 +81,27 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         f"at `{worst}` {most:.0%}{remedy}",
         facts={"lost": faint, "loss_scale": scale, "mended_by_scaling": not stuck, "scope": "model"},
     )
+
+
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the share that raised the finding: over all, in one layer, or at the best loss scale; None in other formats."""
+    if not _is_half(profile):
+        return None
+    faint, _, most = _faint_share(profile)
+    if not finding.facts["mended_by_scaling"]:
+        forecast = _forecast(profile)
+        return Reading(forecast.scaled_underflow, limits["lost-at-best-scale"]) if forecast else None
+    if finding.facts["lost"] < limits["lost"]:
+        return Reading(most, limits["lost-in-a-layer"])
+    return Reading(faint, limits["lost"])
+
+
+def _is_half(profile: Profile) -> bool:
+    return profile.dtype.endswith("float16") and not profile.dtype.endswith("bfloat16")
+
+
+def _forecast(profile: Profile) -> PrecisionForecast | None:
+    return next((f for f in profile.precision if f.dtype == "float16"), None)
 
 
 def _faint_share(profile: Profile) -> tuple[float, str, float]:

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from gradcheck_cli.records import Finding, Limit, NonFinite, PrecisionForecast, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of
 from gradcheck_cli.rules.nonfinite_origin import describe, lead_up
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC504",
@@ -39,15 +40,15 @@ RULE = Rule(
     hides=("GC501", "GC502", "GC102", "GC204"),
 )
 CONFIRM = "none"  # an overflow is arithmetic
+EFFECT = Quantity("overflows", "")
 _SINGULAR = ("div", "log", "reciprocal", "rsqrt", "pow", "tan")  # operations with an infinity at a finite value
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    if not profile.dtype.endswith("float16") or profile.dtype.endswith("bfloat16"):
+    if not _is_half(profile):
         return
     origin = next((n for n in profile.nonfinite if _overflowed(n, limits["large"])), None)
-    forecast = next((f for f in profile.precision if f.dtype == "float16"), None)
-    if origin is None and not (forecast and (forecast.forward_overflow or forecast.overflow_fraction > 0)):
+    if origin is None and not _reaches_beyond(profile):
         return
     if origin is not None:
         message = f"float16 ends at 65504: {describe(origin)}"
@@ -62,6 +63,23 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         details=lead_up(origin) if origin else (),
         facts={"phase": origin.phase if origin else "forward", "scope": "model"},
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Count the operations and forecasts that overflow; None in other formats."""
+    if not _is_half(profile):
+        return None
+    made = sum(_overflowed(n, limits["large"]) for n in profile.nonfinite)
+    return Reading(float(made + _reaches_beyond(profile)), 0.0)
+
+
+def _is_half(profile: Profile) -> bool:
+    return profile.dtype.endswith("float16") and not profile.dtype.endswith("bfloat16")
+
+
+def _reaches_beyond(profile: Profile) -> bool:
+    forecast = next((f for f in profile.precision if f.dtype == "float16"), None)
+    return forecast is not None and (forecast.forward_overflow or forecast.overflow_fraction > 0)
 
 
 def _overflowed(origin: NonFinite, large: float) -> bool:

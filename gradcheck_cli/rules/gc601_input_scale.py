@@ -33,6 +33,7 @@ from typing import Any
 from gradcheck_cli.records import Finding, InputProfile, LayerProfile, Limit, ParameterProfile, Profile, Rule
 from gradcheck_cli.rules.examples import input_of, layer_of, parameter_of, profile_of
 from gradcheck_cli.rules.paths import leaves
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC601",
@@ -47,18 +48,39 @@ RULE = Rule(
     hides=("GC201", "GC202", "GC203", "GC204", "GC301", "GC602", "GC607"),
 )
 CONFIRM = "repeats"
+_LARGE_RMS = 1.0  # of an input of which one feature drowns the others
+_FEWEST = 8  # values
+EFFECT = Quantity("input scale", "", log=True)
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     if _normalised_first(profile):
         return
     for tensor in profile.batch:
-        if not tensor.floating or tensor.stats.nonfinite or len(tensor.stats.shape) < 2 or tensor.stats.numel < 8:
+        if not _is_judged(tensor):
             continue
         rms, ratio = tensor.stats.rms, tensor.feature_scale_ratio or 1.0
-        lopsided = limits["feature-ratio"] < ratio < math.inf and rms > 1.0
+        lopsided = limits["feature-ratio"] < ratio < math.inf and rms > _LARGE_RMS
         if (rms > limits["rms"] or lopsided) and _is_read(profile, tensor):
             yield _finding(tensor, ratio if lopsided else None, limits)
+
+
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return the RMS of the input, or of its largest feature over the median one; no limit holds where nothing reads it."""
+    tensors = [t for t in profile.batch if t.name == finding.facts["input"]] or list(profile.batch)
+    if not tensors:
+        return None
+    lopsided = finding.facts["problem"] == "feature"
+    values = {t.name: (t.feature_scale_ratio or 1.0) if lopsided else t.stats.rms for t in tensors}
+    worst = max(tensors, key=lambda t: values[t.name])
+    judged = not _normalised_first(profile) and _is_judged(worst) and _is_read(profile, worst)
+    silent = not judged or (lopsided and worst.stats.rms <= _LARGE_RMS)
+    return Reading(values[worst.name], None if silent else limits["feature-ratio" if lopsided else "rms"])
+
+
+def _is_judged(tensor: InputProfile) -> bool:
+    stats = tensor.stats
+    return tensor.floating and not stats.nonfinite and len(stats.shape) >= 2 and stats.numel >= _FEWEST
 
 
 def _normalised_first(profile: Profile) -> bool:

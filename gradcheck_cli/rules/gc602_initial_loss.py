@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping
 
 from gradcheck_cli.records import Finding, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import objective_of, profile_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC602",
@@ -39,6 +40,7 @@ RULE = Rule(
 )
 CONFIRM = "repeats"
 UNCONFIRMED = "silent"  # a matter of this batch
+EFFECT = Quantity("first loss / ln C", "", log=True)
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -54,6 +56,11 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         f"{loss / uniform:.2g} times as much (limit {limits['ratio']:g})",
         facts={"ratio": loss / uniform, "classes": profile.objective.classes},
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    loss, uniform = profile.objective.class_loss, profile.objective.uniform_loss
+    return Reading(loss / uniform, limits["ratio"]) if loss is not None and uniform else None
 
 
 FIRES = (lambda: profile_of(objective=objective_of(class_loss=190.0, uniform_loss=2.3, classes=10)),)

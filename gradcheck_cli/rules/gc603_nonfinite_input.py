@@ -25,8 +25,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Profile, Rule
+from gradcheck_cli.records import Finding, Profile, Rule, TensorStats
 from gradcheck_cli.rules.examples import input_of, objective_of, profile_of, stats_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC603",
@@ -39,12 +40,11 @@ RULE = Rule(
     ),
 )  # fmt: skip
 CONFIRM = "none"
+EFFECT = Quantity("values that are NaN or infinite", "")
 
 
 def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
-    found = [(t.name, t.stats) for t in profile.batch if t.stats.nonfinite]
-    if profile.objective.target is not None and profile.objective.target.nonfinite:
-        found.append(("target", profile.objective.target))
+    found = _found(profile)
     if not found:
         return
     gradients = [p.gradient for p in profile.parameters if p.gradient is not None]
@@ -58,6 +58,16 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
         + ("; loss and gradients are finite all the same" if harmless else ""),
         facts={"inputs": [name for name, _ in found], "scope": "model"},
     )
+
+
+def measure(profile: Profile, _finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    return Reading(float(sum(stats.nonfinite for _, stats in _found(profile))), 0.0)
+
+
+def _found(profile: Profile) -> list[tuple[str, TensorStats]]:
+    found = [(t.name, t.stats) for t in profile.batch if t.stats.nonfinite]
+    target = profile.objective.target
+    return [*found, ("target", target)] if target is not None and target.nonfinite else found
 
 
 FIRES = (

@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from gradcheck_cli.records import Finding, LayerProfile, Limit, Profile, Rule
 from gradcheck_cli.rules.examples import layer_of, profile_of
 from gradcheck_cli.rules.paths import listed
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC604",
@@ -37,6 +38,7 @@ RULE = Rule(
     hides=("GC101", "GC102", "GC105", "GC201", "GC203", "GC405"),
 )
 CONFIRM = "none"  # the batch size and the shapes decide
+EFFECT = Quantity("values for each channel", "", worse="below")
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
@@ -56,6 +58,13 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         facts={"values": values, "layers": len(tiny), "batch_size": profile.batch_size},
         affected=tuple(rest),
     )
+
+
+def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return what the finding's layer normalises over, else the smallest of all."""
+    counted = {x.name: n for x in profile.layers if (n := _values(x)) is not None}
+    fewest = min(counted.values(), default=None)
+    return None if fewest is None else Reading(counted.get(finding.layer, fewest), limits["values"])
 
 
 def _values(layer: LayerProfile) -> float | None:

@@ -32,6 +32,7 @@ from collections.abc import Iterator, Mapping
 from gradcheck_cli.records import Finding, ObjectiveProfile, Profile, Rule, Severity
 from gradcheck_cli.rules.examples import objective_of, profile_of, stats_of
 from gradcheck_cli.rules.paths import leaves
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC605",
@@ -41,6 +42,7 @@ RULE = Rule(
     hides=("GC202", "GC403", "GC405", "GC406", "GC602"),  # softmax over one unit is a constant: nothing flows through it
 )
 CONFIRM = "none"  # read off the graph
+EFFECT = Quantity("mismatches", "")
 _SQUASHING = ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign")
 _ROUNDING = 1e-4  # a log-probability is at most 0, but for rounding
 _BELOW_ZERO_CUT = ("relu", "relu6", "softplus")
@@ -59,6 +61,10 @@ def check(profile: Profile, _limits: Mapping[str, float]) -> Iterator[Finding]:
             facts={"problem": problem, "loss_kind": profile.objective.kind, "activation": profile.objective.output_activation},
         )
         return
+
+
+def measure(profile: Profile, _finding: Finding, _limits: Mapping[str, float]) -> Reading | None:
+    return Reading(float(any(True for _ in _problems(profile.objective))), 0.0)
 
 
 def _problems(o: ObjectiveProfile) -> Iterator[tuple[str, Severity, str]]:

@@ -26,8 +26,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, Limit, ObjectiveProfile, Profile, Rule
 from gradcheck_cli.rules.examples import objective_of, profile_of, stats_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC606",
@@ -38,6 +39,7 @@ RULE = Rule(
     hides=("GC607", "GC202"),
 )
 CONFIRM = "none"  # ranges decide
+EFFECT = Quantity("targets beyond the reachable range", "share")
 _RANGES = {
     "sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0), "relu": (0.0, math.inf), "softplus": (0.0, math.inf), "relu6": (0.0, 6.0),
@@ -46,17 +48,11 @@ _RANGES = {
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
-    o = profile.objective
-    if o.target_min is None or o.target_max is None:
+    o, reach = profile.objective, _reach(profile.objective)
+    if reach is None or o.target_min is None or o.target_max is None:
         return
-    if o.kind in ("bce", "bce_logits"):
-        low, high, what = 0.0, 1.0, "a binary cross-entropy"
-    elif o.kind in ("mse", "l1", "huber") and o.output_activation in _RANGES:
-        (low, high), what = _RANGES[o.output_activation], f"the output ({o.output_activation})"
-    else:
-        return
-    width = high - low if math.isfinite(high - low) else (o.target.rms if o.target else 1.0)
-    slack = limits["tolerance"] * width
+    low, high, what = reach
+    slack = limits["tolerance"] * _width(o, low, high)
     if low - slack <= o.target_min and o.target_max <= high + slack:
         return
     yield Finding(
@@ -72,6 +68,29 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
             "activation": o.output_activation,
         },
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    """Return by how much they are, as a share of the range."""
+    o, reach = profile.objective, _reach(profile.objective)
+    if reach is None or o.target_min is None or o.target_max is None:
+        return None
+    low, high, _ = reach
+    beyond = max(low - o.target_min, o.target_max - high, 0.0)
+    return Reading(beyond / _width(o, low, high), limits["tolerance"]) if _width(o, low, high) > 0 else None
+
+
+def _reach(o: ObjectiveProfile) -> tuple[float, float, str] | None:
+    """Return the range that targets may have and what limits it, None where nothing does."""
+    if o.kind in ("bce", "bce_logits"):
+        return 0.0, 1.0, "a binary cross-entropy"
+    if o.kind in ("mse", "l1", "huber") and o.output_activation in _RANGES:
+        return *_RANGES[o.output_activation], f"the output ({o.output_activation})"
+    return None
+
+
+def _width(o: ObjectiveProfile, low: float, high: float) -> float:
+    return high - low if math.isfinite(high - low) else (o.target.rms if o.target else 1.0)
 
 
 def _example(kind: str, last: str | None, low: float, high: float, rms: float = 1.0) -> Profile:

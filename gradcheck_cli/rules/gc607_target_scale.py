@@ -25,8 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gradcheck_cli.records import Finding, Limit, Profile, Rule
+from gradcheck_cli.records import Finding, Limit, ObjectiveProfile, Profile, Rule
 from gradcheck_cli.rules.examples import objective_of, profile_of, stats_of
+from gradcheck_cli.rules.reading import Quantity, Reading
 
 RULE = Rule(
     code="GC607",
@@ -39,14 +40,13 @@ RULE = Rule(
     ),
 )
 CONFIRM = "none"  # the targets are what they are
+EFFECT = Quantity("targets / outputs", "", log=True)
 
 
 def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
     o = profile.objective
-    if o.kind != "mse" or o.target is None or o.output is None or o.target.nonfinite or o.output.nonfinite:
-        return
-    ratio = o.target.rms / max(o.output.rms, 1.0)
-    if ratio <= limits["ratio"]:
+    ratio = _ratio(o)
+    if ratio is None or ratio <= limits["ratio"] or o.target is None or o.output is None:
         return
     yield Finding(
         code="GC607",
@@ -56,6 +56,18 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         f"(limit {limits['ratio']:g}), squared in the loss",
         facts={"ratio": ratio, "target_rms": o.target.rms, "target_mean": o.target.mean, "output_rms": o.output.rms},
     )
+
+
+def measure(profile: Profile, _finding: Finding, limits: Mapping[str, float]) -> Reading | None:
+    ratio = _ratio(profile.objective)
+    return None if ratio is None else Reading(ratio, limits["ratio"])
+
+
+def _ratio(o: ObjectiveProfile) -> float | None:
+    """RMS of the targets over that of the outputs, of a squared error."""
+    if o.kind != "mse" or o.target is None or o.output is None or o.target.nonfinite or o.output.nonfinite:
+        return None
+    return o.target.rms / max(o.output.rms, 1.0)
 
 
 def _example(kind: str, target: float, output: float) -> Profile:

@@ -183,6 +183,12 @@ def losses_fall(profile: Profile) -> bool:
     return len(losses) > 3 and sum(losses[-quarter:]) < 0.9 * sum(losses[:quarter])
 
 
+def same_time(profile: Profile, finding: Finding) -> TimeProfile | None:
+    """Return the recurrent layer and direction that the finding is about, else the one whose gradient changes most."""
+    named = [t for t in profile.times if (t.layer, t.direction) == (finding.layer, finding.facts.get("direction"))]
+    return max(named or profile.times, key=lambda t: abs(t.decay * t.steps), default=None)
+
+
 def time_finding(profile: Profile, time: TimeProfile, code: str, severity: Severity) -> Finding:
     """The finding of GC103 or GC104 for one recurrent layer and direction."""
     over = time.decay * time.steps

@@ -12,7 +12,6 @@ from gradcheck_cli.reporting.heading import STYLES
 from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.picture import binned, blocks, hue
 from gradcheck_cli.reporting.suggestions import add_suggestions
-from gradcheck_cli.reporting.summary import belongs
 from gradcheck_cli.reporting.trials import Tried, add_trials
 
 _NAMED = 6  # affected layers that are listed by name
@@ -28,14 +27,13 @@ def add_findings(page: Page, report: Report) -> None:
 
 def _add_remedies(page: Page, report: Report, finding: Finding) -> None:
     """Write what was tried for a finding, or, where nothing was, what is suggested."""
-    mine = [p for p in report.prescriptions if belongs(p, finding)]
-    trials = [t for t in report.trials if belongs(t, finding)]
-    if trials:
+    tried = Tried(report, finding)
+    if tried.trials:
         page.blank()
-        add_trials(page, Tried(trials, mine, report.profiles[0].optimizer))
-    elif mine:
+        add_trials(page, tried)
+    elif tried.prescriptions:
         page.blank()
-        add_suggestions(page, mine)
+        add_suggestions(page, tried.prescriptions)
 
 
 def _add_finding(page: Page, finding: Finding, *, several: bool) -> None:

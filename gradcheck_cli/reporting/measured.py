@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gradcheck_cli.records import Effect, TrainingProbe, TrainingRuns
 from gradcheck_cli.reporting.numbers import short
 
-GONE = "gone"  # what cannot be measured any more
+_NONE = "none"  # what the rule finds nothing any more to judge by
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ def effect(measured: Effect | None) -> Arrow | None:
         return None
     before, after = measured.before, measured.after
     if measured.unit == "decades":
-        return Arrow(_fixed(before, 1), GONE if after is None else _fixed(after, 1))
+        return Arrow(_fixed(before, 1), _NONE if after is None else _fixed(after, 1))
     if measured.unit == "share":
-        return Arrow(percent(before), GONE if after is None else percent(after))
+        return Arrow(percent(before), _NONE if after is None else percent(after))
     if after is None:
-        return Arrow(short(before), GONE)
+        return Arrow(short(before), _NONE)
     return Arrow(*_alike(before, after))
 
 
@@ -100,8 +100,10 @@ def _fall(runs: TrainingRuns) -> str:
 
 
 def _alike(before: float, after: float) -> tuple[str, str]:
-    """Write two numbers with the same decimals, so many that the larger one has three digits."""
+    """Write two numbers with the same decimals, so many that the larger one has three digits; counts without any."""
     largest = max((abs(v) for v in (before, after) if math.isfinite(v)), default=0.0)
+    if largest < 1e5 and before.is_integer() and after.is_integer():
+        return f"{before:.0f}", f"{after:.0f}"
     if not 1e-3 <= largest < 1e5:
         return short(before), short(after)
     decimals = max(0, 2 - math.floor(math.log10(largest)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from gradcheck_cli.records import OptimizerProfile, Prescription, Trial
+from gradcheck_cli.records import Finding, Prescription, Report, Trial
 from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.suggestions import add_advice
+from gradcheck_cli.reporting.summary import belongs
 from gradcheck_cli.reporting.trial_table import HEAD, add_table, usual
 
 _UNTRIED = "not tried"
@@ -17,11 +18,14 @@ _UNTRIED = "not tried"
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The trials and prescriptions of one finding, and the optimizer that was found for the training runs."""
+    """What the report says of remedies for one finding; a trial may be of a remedy that was meant for another one."""
 
-    trials: Sequence[Trial]
-    prescriptions: Sequence[Prescription]
-    optimizer: OptimizerProfile | None
+    report: Report
+    finding: Finding
+
+    @property
+    def trials(self) -> list[Trial]:
+        return [t for t in self.report.trials if belongs(t, self.finding)]
 
     @property
     def made(self) -> list[Trial]:
@@ -29,16 +33,24 @@ class Tried:
         return [t for t in self.trials if t.outcome != "not applied"]
 
     @property
-    def best(self) -> list[Prescription]:
-        """What the first cure consists of, else the first improvement; nothing where neither was found."""
-        best = next((t for wanted in ("cured", "improved") for t in self.trials if t.outcome == wanted), None)
-        return [p for remedy in (best.remedies if best else ()) for p in self.prescriptions if p.remedy == remedy]
+    def prescriptions(self) -> list[Prescription]:
+        return [p for p in self.report.prescriptions if belongs(p, self.finding)]
 
     @property
     def untried(self) -> list[Prescription]:
         """The prescriptions that are in no trial."""
         used = {remedy for t in self.trials for remedy in t.remedies}
         return [p for p in self.prescriptions if p.remedy not in used]
+
+    @property
+    def best(self) -> Trial | None:
+        """The first cure, else the first improvement."""
+        return next((t for wanted in ("cured", "improved") for t in self.trials if t.outcome == wanted), None)
+
+    def parts(self, trial: Trial) -> list[Prescription]:
+        """Return what a trial consists of; this finding's own prescriptions before those for others."""
+        known = {p.remedy: p for p in (*reversed(self.report.prescriptions), *self.prescriptions)}
+        return [known[remedy] for remedy in trial.remedies if remedy in known]
 
 
 def add_trials(page: Page, tried: Tried) -> None:
@@ -72,28 +84,32 @@ def _grouped(prescriptions: Sequence[Prescription]) -> list[tuple[str, str]]:
 
 def _conditions(tried: Tried) -> list[str]:
     """Say what the numbers are to be read with: the limit, and how the copies were trained."""
-    common = usual(tried.made)
+    common, found = usual(tried.made), tried.report.profiles[0].optimizer
     conditions = [f"limit {common.limit}"] if common.limit else []
     if common.training:
-        origin = "none found in the file" if tried.optimizer is None else tried.optimizer.origin
-        conditions.append(f"trained with {common.training[0]}{f' ({origin})' if origin else ''}")
+        origin = f" ({found.origin})" if found and found.origin else ""
+        conditions.append(f"trained with {common.training[0]}{origin}")
     return conditions
 
 
 def _add_how(page: Page, tried: Tried) -> None:
     """Write how to apply the best; with -v every suggestion, with what came of it."""
-    best = tried.best
-    if not best and not page.look.verbose:
-        if tried.prescriptions:
-            page.add(Text("none of these helps; -v shows how to apply each", style="dim"), label=Text("  "), hang=2)
+    best, own = tried.best, tried.prescriptions
+    parts = tried.parts(best) if best else []
+    if best is None and not page.look.verbose:
+        page.add(Text("none of these helps; -v shows how to apply each", style="dim"), label=Text("  "), hang=2)
         return
     page.blank()
-    cured = any(t.outcome == "cured" for t in tried.trials)
-    for number, each in enumerate(best):
-        add_advice(page, each, label="and: " if number else "how to apply: " if cured else "what helps most: ")
+    label = "how to apply: " if best and best.outcome == "cured" else "what helps most: "
+    for number, each in enumerate(parts):
+        joined = "and: " if number else label
+        if each in own:
+            add_advice(page, each, label=joined)
+        else:
+            page.add(Text.assemble(joined, said(each.title, "bold"), f", as for {each.code}"), label=Text("  "), hang=2)
     if page.look.verbose:
-        for each in tried.prescriptions:
-            if each not in best:
+        for each in own:
+            if each not in parts:
                 add_advice(page, each, label=f"{_outcome(each, tried.trials)}: ")
 
 

@@ -71,4 +71,4 @@ def describe(loop: Loop) -> str:
         parts.append(f"clipped at value {loop.clip_value:.3g}")
     if loop.loss_scale != 1.0:
         parts.append(f"loss scale {loop.loss_scale:g}")
-    return ", ".join(parts) + (" (assumed)" if loop.assumed else "")
+    return ", ".join(parts) + (" (no optimizer found)" if loop.assumed else "")

@@ -18,7 +18,7 @@ from gradcheck_cli.records import (
     Trial,
 )
 
-ADAM = "Adam, lr 0.001"
+ADAM = "Adam, lr 0.001 (no optimizer found)"
 _STARTS = (2.31, 2.31, 2.31)
 
 
@@ -111,7 +111,7 @@ def treated() -> Report:
             "Lower the learning rate",
             "no effect",
             effect=drop(17.0),
-            training=training((2.305, 2.31, 2.32), verdict="alike", optimizer="Adam, lr 0.0001"),
+            training=training((2.305, 2.31, 2.32), verdict="alike", optimizer="Adam, lr 0.0001 (no optimizer found)"),
         ),
         _trial(
             steep,

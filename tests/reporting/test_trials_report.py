@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_text_report import HOSTILE, check_golden, text
 
-from gradcheck_cli.records import OUTCOMES, Effect, Report, TrainingRuns, Trial, from_dict
+from gradcheck_cli.records import OUTCOMES, Effect, OptimizerProfile, Report, TrainingRuns, Trial, from_dict
 from gradcheck_cli.reporting import render
 from gradcheck_cli.reporting.base import Look
 from gradcheck_cli.reporting.clean import clean
@@ -150,9 +150,25 @@ def test_a_cure_is_followed_by_the_command_that_writes_it() -> None:
 
 def test_the_optimizer_is_named_once_and_where_it_differs() -> None:
     shown = text(treated()).split("warning GC202")[0]
-    assert shown.count("trained with Adam, lr 0.001 (none found in the file)") == 1
-    assert shown.count("trained with Adam, lr 0.0001\n") == 1
+    assert shown.count("trained with Adam, lr 0.001 (no optimizer found)") == 1
+    assert shown.count("trained with Adam, lr 0.0001 (no optimizer found)\n") == 1
     assert shown.count("limit 3 decades") == 1
+
+
+def test_an_optimizer_from_the_file_is_named_with_its_place() -> None:
+    profile = sick().profiles[0]
+    found = dataclasses.replace(profile, optimizer=OptimizerProfile(name="SGD", lr=0.1, origin="found: optimizer"))
+    trial = dataclasses.replace(treated().trials[0], training=training((0.9, 0.9, 0.9), optimizer="SGD, lr 0.1"))
+    shown = text(dataclasses.replace(treated(), profiles=(found,), trials=(trial,)))
+    assert "trained with SGD, lr 0.1 (found: optimizer)\n" in shown
+
+
+def test_a_cure_that_was_meant_for_another_finding_is_explained_there() -> None:
+    report = treated()
+    borrowed = dataclasses.replace(report.trials[0], code="GC202", layer="net.39", also_cures=())
+    shown = text(dataclasses.replace(report, trials=(*report.trials, borrowed)))
+    assert "  how to apply: ReLU in place of Sigmoid, as for GC101\n" in shown.split("warning GC202")[1]
+    assert shown.count("nn.ReLU()") == 1
 
 
 def one_trial(**changes: object) -> str:
@@ -180,7 +196,7 @@ def test_unlike_effects_are_named_one_by_one() -> None:
     other = dataclasses.replace(first, effect=Effect(label="dead units", unit="share", before=0.9, after=None, limit=0.5))
     shown = text(dataclasses.replace(treated(), trials=(first, other)))
     assert "drop in decades 17.0 → 0.3" in shown
-    assert "dead units 90 % → gone" in shown
+    assert "dead units 90 % → none" in shown
 
 
 @pytest.mark.parametrize(
@@ -188,13 +204,14 @@ def test_unlike_effects_are_named_one_by_one() -> None:
     [
         (drop(0.3), "17.0 → 0.3"),
         (drop(-0.04), "17.0 → 0.0"),
-        (drop(None), "17.0 → gone"),
+        (drop(None), "17.0 → none"),
         (drop(math.inf), "17.0 → inf"),
         (Effect(label="a", unit="share", before=0.713, after=0.004, limit=0.5), "71 % → 0.4 %"),
         (Effect(label="a", unit="share", before=1.0, after=0.0, limit=None), "100 % → 0 %"),
         (Effect(label="a", unit="", before=4120.0, after=1.02, limit=100.0), "4120 → 1.02"),
         (Effect(label="a", unit="", before=4.1e9, after=3e-7, limit=100.0), "4.10e9 → 3.00e-7"),
-        (Effect(label="a", unit="", before=12.0, after=None, limit=100.0), "12 → gone"),
+        (Effect(label="a", unit="", before=12.0, after=0.0, limit=0.0), "12 → 0"),
+        (Effect(label="a", unit="", before=12.0, after=None, limit=100.0), "12 → none"),
     ],
 )
 def test_effects_are_written_in_the_terms_of_the_finding(measured: Effect, shown: str) -> None:
@@ -229,7 +246,7 @@ def test_losses_are_medians_with_half_their_spread(probe: object, shown: str) ->
 
 def test_arrows_stand_below_each_other_and_words_do_not_push_them() -> None:
     column = aligned([effect(drop(v)) for v in (0.3, 12.4, None)], "-")
-    assert column == ["17.0 →  0.3", "17.0 → 12.4", "17.0 → gone"]
+    assert column == ["17.0 →  0.3", "17.0 → 12.4", "17.0 → none"]
     assert aligned([None], "not trained") == ["not trained"]
 
 

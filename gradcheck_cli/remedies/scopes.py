@@ -68,22 +68,23 @@ def _linear(place: Place) -> list[str]:
 
 
 def _hidden(place: Place) -> list[str]:
-    """A norm behind the output, or behind a layer whose sum with something else is what the activation sees, is wrong."""
-    last, followed = _output_activation(place.around), []
-    pending: list[str] = []
-    on_the_way = {x.name for x in place.around.linear}
-    for layer in place.around.ran:
-        if not layer.leaf:
-            continue
-        if layer.role == "linear":
-            pending = [layer.name]
-        elif layer.role == "activation" and layer is not last:
-            followed += pending
-            pending = []
-        elif layer.role != "shape":
-            pending = []
-    hidden = [name for name in followed if name in on_the_way]
-    return hidden or [x.name for x in place.around.linear[:-1]]
+    """A norm behind the output, or behind a layer whose sum with something else is what the activation sees, is wrong.
+
+    The order of calls is known by first calls only: where one activation serves several layers, all but the last count.
+    """
+    around = place.around
+    last = _output_activation(around)
+    followed: list[LayerProfile] = []
+    pending: LayerProfile | None = None
+    for layer in (x for x in around.ran if x.leaf and x.role != "shape"):
+        if pending is not None and layer.role == "activation" and layer is not last:
+            if layer.calls > pending.calls:
+                return [x.name for x in around.linear[:-1]]
+            followed.append(pending)
+        pending = layer if layer.role == "linear" else None
+    on_the_way = {x.name for x in around.linear}
+    hidden = [x.name for x in followed if x.name in on_the_way]
+    return hidden or [x.name for x in around.linear[:-1]]
 
 
 def _named_of_roles(place: Place) -> list[str]:

@@ -148,6 +148,13 @@ def test_norms_stand_behind_hidden_layers_and_skips_around_square_ones():
     assert _edits(profile, _vanishing(profile), "residual-connection")[0].layers == hidden[1:]  # the head makes the output
 
 
+def test_one_activation_for_all_layers_stands_behind_each_of_them():
+    layers = (layer_of("fc1"), layer_of("act", "Tanh", calls=3), layer_of("fc2"), layer_of("fc3"), layer_of("head"))
+    profile = profile_of(*layers, batch_size=64)
+    finding = _finding("GC202", "act", facts={"activation": "tanh"})
+    assert _edits(profile, finding, "batch-norm")[0].layers == ("fc1", "fc2", "fc3")
+
+
 def test_the_activation_goes_between_the_layers_in_a_row():
     finding = _finding("GC406", "b", affected=("a", "c"), facts={"first": "a", "second": "b"})
     profile = profile_of(layer_of("a"), layer_of("b"), layer_of("c"), layer_of("t", "Tanh"))

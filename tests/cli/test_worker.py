@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -150,15 +151,15 @@ def test_however_the_process_ends_there_is_no_verdict_and_no_traceback(folder: P
 
 
 @pytest.mark.parametrize(
-    ("line", "seen"),
+    ("line", "seconds", "seen"),
     [
-        ("raise ValueError('odd')", "ValueError: odd"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "Fatal Python error: Segmentation fault"),
-        ("time.sleep(99)", 'model.py", line 4 in scan'),
+        ("raise ValueError('odd')", "60", "ValueError: odd"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "60", "Fatal Python error: Segmentation fault"),
+        ("time.sleep(99)", "4", 'model.py", line 4 in scan'),
     ],
 )
-def test_a_traceback_is_shown_on_request(folder: Path, line: str, seen: str) -> None:
-    done = scan(folder, doing(line), "--traceback", "--timeout", "4")
+def test_a_traceback_is_shown_on_request(folder: Path, line: str, seconds: str, seen: str) -> None:
+    done = scan(folder, doing(line), "--traceback", "--timeout", seconds)
     assert done.returncode == 2
     assert seen in done.stderr
 
@@ -167,6 +168,7 @@ def test_time_is_limited_for_the_process_and_all_it_has_started(folder: Path) ->
     lines = "import subprocess; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(subprocess.Popen(['sleep', '99']).pid)"
     begun = time.monotonic()
     done = scan(folder, doing(f"{lines}; time.sleep(99)"), "--timeout", "4")
+    taken = time.monotonic() - begun
     child = int(done.stderr.splitlines()[0].removeprefix("| "))
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == [
@@ -174,8 +176,16 @@ def test_time_is_limited_for_the_process_and_all_it_has_started(folder: Path) ->
         "  why   time was up while scanning",
         "  hint  raise --timeout, or scan a smaller batch",
     ]
-    assert time.monotonic() - begun < 30
-    assert not _alive(child)
+    assert taken < 60  # neither the model nor its child was waited for
+    assert _ends(child)
+
+
+def _ends(process: int) -> bool:
+    """Wait for the end of a process that was killed; the system takes a moment."""
+    deadline = time.monotonic() + 20
+    while _alive(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not _alive(process)
 
 
 def _alive(process: int) -> bool:
@@ -199,13 +209,10 @@ def test_nothing_is_left_behind_when_the_command_is_interrupted(folder: Path, nu
     worker = int(command.stderr.readline().removeprefix("| "))
     command.send_signal(number)
     said_then = command.stderr.read()
-    assert command.wait(20) == code
+    assert command.wait(60) == code
     assert said_then.startswith(said)
     assert "Traceback" not in said_then
-    deadline = time.monotonic() + 5
-    while _alive(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _alive(worker)
+    assert _ends(worker)
     if number != signal.SIGKILL:
         assert list((folder / "temporary").iterdir()) == []
 
@@ -224,7 +231,9 @@ def test_the_main_thread_has_a_large_stack_and_other_threads_do_not(folder: Path
     )
     done = scan(folder, code, "--memory-limit", "3")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "| 1024\n"
+    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    mib = 1024 if hard == resource.RLIM_INFINITY else min(1024, hard >> 20)
+    assert done.stderr == f"| {mib}\n"
 
 
 def test_threads_are_passed_on_to_torch(folder: Path) -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -242,7 +241,7 @@ def test_the_frame_names_the_layer_that_raised():
 
 
 CHILD = """
-import signal, sys, time
+import itertools, os, sys
 sys.path[:0] = {paths!r}
 import torch
 from torch import nn
@@ -265,21 +264,20 @@ def child(code, **limits):
 def test_ctrl_c_from_the_terminal():
     process = child("""
         def forward(self, x):
-            for _ in range(1_000_000):
+            for step in itertools.count():  # until the signal comes
+                if step == 100:
+                    os.write(1, b"in the forward pass\\n")
                 x = torch.tanh(self.norm(self.fc(x)))
-            return x
 
         model = net(forward, fc=linear(), norm=nn.BatchNorm1d(4))
         before = digest(model)
-        print("ready", flush=True)
         try:
             probe(*subject_of(model, (data(3, 4),)), SETTINGS)
         except KeyboardInterrupt:
             print("interrupted", digest(model) == before, model.norm.num_batches_tracked.item())
         """)
     try:
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(1.0)
+        assert process.stdout.readline() == "in the forward pass\n"
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     finally:
@@ -311,7 +309,7 @@ def test_a_graph_of_80_000_steps_is_measured_and_freed():
 
 
 def test_forty_probes_need_no_more_memory_than_one():
-    """With the garbage collector off: a reference cycle around a tensor or node would keep 4 MiB a probe."""
+    """With the garbage collector off: a reference cycle around a tensor or node would keep 4 MiB a probe, 160 in all."""
     model = nn.Sequential(*[layer for _ in range(4) for layer in (linear(64, 64), nn.BatchNorm1d(64), nn.Tanh())])
     subject, objective = subject_of(model, (data(1024, 64),))
 
@@ -330,6 +328,6 @@ def test_forty_probes_need_no_more_memory_than_one():
         for _ in range(40):
             probe(subject, objective, SETTINGS)
         assert tensors() == count
-        assert resident() - memory < 16.0
+        assert resident() - memory < 80.0
     finally:
         gc.enable()

@@ -188,7 +188,7 @@ at   model.py:4
         "a name that a package lacks",
         "from torch import not_a_name\n",
         """
-E106 an import failed: ImportError: cannot import name 'not_a_name' from 'torch' (PREFIX/lib/python3.11/site-packages/torch/__init__.py)
+E106 an import failed: ImportError: cannot import name 'not_a_name' from 'torch' (TORCHS/__init__.py)
 why  packages come from PREFIX
 do   check the installed version of that package
 at   model.py:4
@@ -254,12 +254,12 @@ while True:
     time.sleep(0.01)
 """,
         """
-E109 `model.py` was still running at import when its time was up (0.5 s limit)
+E109 `model.py` was still running at import when its time was up (4 s limit)
 why  it was at model.py:6: does it train at import?
 do   put the part that runs under `if __name__ == '__main__':`, or allow more with --timeout
 at   model.py:6
 """,
-        settings={"timeout": 0.5},
+        settings={"timeout": 4.0},
     ),
     Case(
         "a question",
@@ -1046,6 +1046,7 @@ def shown(error: GradcheckError, folder: Path) -> str:
     lines = [f"{error.id} {error.what}", f"why  {error.why}", f"do   {error.do}", f"at   {error.where}"]
     text = "\n".join(lines)
     known = {
+        str(Path(torch.__file__).parent): "TORCHS",
         sys.executable: "PYTHON",
         sys.prefix: "PREFIX",
         folder.as_posix(): "FOLDER",

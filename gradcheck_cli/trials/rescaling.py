@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gradcheck_cli.trials.base import NotApplicable
 
-_CONSTANT = 1e-6  # standard deviation over mean, from which on a feature carries nothing but rounding
+_ROUNDING = 1e-12  # of a mean in float64, over the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def moments(tensors: Sequence[Tensor], dim: int | None) -> Moments:
         raise NotApplicable("the data hold NaN or infinity: they have to be removed first")
     mean = rows.mean(0)
     std = (rows - mean).square().mean(0).sqrt()
-    varies = std > _CONSTANT * mean.abs()
+    resolution = torch.finfo(tensors[0].dtype).eps if tensors[0].is_floating_point() else 0.0
+    varies = std > max(resolution, _ROUNDING) * mean.abs()  # less is nothing but rounding
     if not bool(varies.any()):
         raise NotApplicable("the values do not vary, so that there is no scale to divide by")
     return Moments(dim, mean, torch.where(varies, std, torch.ones_like(std)))

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gradcheck_cli.records import Edit
+from gradcheck_cli.records import Edit, Profile
+from gradcheck_cli.rules import gc601_input_scale as off_scale
 from gradcheck_cli.trials.base import NotApplicable, Setup, with_subject
 from gradcheck_cli.trials.batches import is_also_target, together, with_tensors
 from gradcheck_cli.trials.finite_rows import finite_batches
@@ -25,7 +26,8 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     standardise: each feature to mean 0 and standard deviation 1; features are the last dimension, or the channels.
     pixels: the same for each channel of what lies in 0 to 255, whole numbers too. feature: only the feature of index
     `feature`, by log(1 + x) if it is positive over several decades. finite: drop samples with NaN or infinity, in input
-    and target alike. An input that has a usual scale stays as it is (masks, adjacencies), as do numbers for each sample.
+    and target alike. An input that has a usual scale stays as it is (masks, adjacencies), as do numbers for each sample,
+    and those beside the ones that GC601 names, where it names any (positions that only distances are computed from).
     """
     how = str(edit.options["how"])
     if how == "finite":
@@ -42,8 +44,10 @@ def _changed(setup: Setup, change: Callable[[list[Tensor]], list[Tensor]]) -> Se
     batches = setup.subject.batches
     dtype = next((p.dtype for p in setup.subject.model.parameters() if p.is_floating_point()), torch.float32)
     changes: list[dict[int, Tensor]] = [{} for _ in batches]
-    for tensors in together(batches).values():
-        values = change(tensors) if all(_is_data(t) for t in tensors) else []
+    named = _named(setup.profile)
+    for name, tensors in together(batches).items():
+        meant = name in named if named else True
+        values = change(tensors) if meant and all(_is_data(t) for t in tensors) else []
         if values and any(t.requires_grad for t in tensors):
             raise NotApplicable("the loss takes derivatives by the input, which other units would change")
         for table, tensor, new in zip(changes, tensors, values, strict=bool(values)):
@@ -54,6 +58,12 @@ def _changed(setup: Setup, change: Callable[[list[Tensor]], list[Tensor]]) -> Se
     setup = with_subject(setup, batches=tuple(with_tensors(batch, table) for batch, table in pairs))
     compared = any(is_also_target(batch, table) for batch, table in pairs)
     return dataclasses.replace(setup, new_loss_scale=setup.new_loss_scale or compared)
+
+
+def _named(profile: Profile) -> set[str]:
+    """The inputs that the model reads at an unusual scale."""
+    limits = {limit.name: limit.value for limit in off_scale.RULE.limits}
+    return {str(finding.facts["input"]) for finding in off_scale.check(profile, limits)}
 
 
 def _standardised(tensors: list[Tensor], model: nn.Module) -> list[Tensor]:

@@ -34,7 +34,7 @@ def examine(subject: Subject, settings: Settings) -> Report:
         prescriptions=prescribe(seen.profiles, seen.findings),
         settings=_echo(settings),
     )
-    if True or settings.no_try or not any(p.edits for p in report.prescriptions):
+    if settings.no_try or not any(p.edits for p in report.prescriptions):
         return report
     phase.interim(report)
     from gradcheck_cli.trials.search import try_remedies

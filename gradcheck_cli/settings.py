@@ -79,7 +79,7 @@ class Settings:
     exact: bool = _option(False, "Exact histograms where large tensors are otherwise sampled.", "Measurement")
     # trying
     no_try: bool = _option(False, "Suggest remedies without trying them on a copy of the model.", "Trials")
-    try_budget: float = _option(10.0, "Seconds that trying remedies may take.", "Trials", metavar="SECONDS", above=0)
+    try_budget: float = _option(20.0, "Seconds that trying remedies may take.", "Trials", metavar="SECONDS", above=0)
     # the run
     timeout: float = _option(300.0, "Give up after so many seconds.", "Measurement", above=0)
     memory_limit: float | None = _option(

@@ -58,7 +58,7 @@ def add_verdict(page: Page, report: Report) -> None:
     word = Text(VERDICTS[worst], style=STYLES[worst] if worst and worst != "note" else "bold green")
     page.add(Text.assemble(word, ": ", said(found(report))), label=Text("verdict"), hang=HANG)
     if tried := cures(report):
-        page.add(Text(tried), label=Text("trials"), hang=HANG)
+        page.add(said(tried), label=Text("trials"), hang=HANG)
 
 
 def add_footing(page: Page, report: Report) -> None:

@@ -42,8 +42,10 @@ def cures(report: Report) -> str:
         return ""
     sick = [f for f in report.findings if f.severity != "note"]
     cured = sum(_is_cured(f, report) for f in sick)
+    if cured and len(sick) == 1:
+        return f"a cure was found: {clean(next(t.title for t in report.trials if t.outcome == 'cured'))}"
     if cured:
-        return "a cure was found" + ("" if len(sick) == 1 else f" for {cured} of {len(sick)} findings")
+        return f"a cure was found for {cured} of {len(sick)} findings"
     made = sum(t.outcome != "not applied" for t in report.trials)
     return f"no cure was found among {plural(made, 'trial')}" if made else "no suggestion could be tried"
 

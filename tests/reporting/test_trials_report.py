@@ -136,7 +136,7 @@ def test_the_cure_is_counted_over_the_findings_that_need_one() -> None:
     assert "trials    a cure was found for 1 of 2 findings" in text(one)
     assert summary(one).endswith("; a cure was found for 1 of 2 findings")
     noted = dataclasses.replace(one, findings=(one.findings[0], dataclasses.replace(one.findings[1], severity="note")))
-    assert "trials    a cure was found\n" in text(noted)
+    assert "trials    a cure was found: ReLU in place of Sigmoid\n" in text(noted)
     assert summary(sick()) == "sick: vanishing-gradient (error), saturation (warning)"
 
 

@@ -123,7 +123,8 @@ def test_lsuv_gives_every_layer_unit_variance():
     inputs = 5 * x(200, 40)
     setup = setup_of(model, inputs)
     edited = initialised(setup, *(str(i) for i in range(0, 16, 2)), "17", scheme="lsuv")
-    assert edited[16].num_batches_tracked == 0 and edited[16].running_mean.eq(0).all()  # as before the run
+    assert edited[16].num_batches_tracked == 0
+    assert edited[16].running_mean.eq(0).all()
     h = inputs
     for layer in edited:
         h = layer(h)
@@ -185,13 +186,15 @@ def test_a_table_tied_to_the_head_is_left_to_itself():
     setup = setup_of(Tied(), tokens)
     before = setup.subject.model.table.weight.detach().clone()
     edited = initialised(setup, "mix", "head", scheme="he")
-    assert torch.equal(edited.table.weight, before) and edited.head.weight is edited.table.weight
+    assert torch.equal(edited.table.weight, before)
+    assert edited.head.weight is edited.table.weight
     assert spread(edited.mix.weight) == pytest.approx(math.sqrt(2 / 32), rel=0.06)
     alone = initialised(setup, "head", scheme="he")
     assert spread(alone.head.weight) == pytest.approx(math.sqrt(2 / 32), rel=0.06)
     assert alone.head.weight is alone.table.weight
     table = initialised(setup, "table", scheme="he").table.weight
-    assert spread(table[1:]) == pytest.approx(1, rel=0.06) and table[0].eq(0).all()
+    assert spread(table[1:]) == pytest.approx(1, rel=0.06)
+    assert table[0].eq(0).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.complex64, torch.float64])
@@ -219,7 +222,8 @@ def test_frozen_parameters_stay_as_they_are():
     model[0].weight.requires_grad_(False)
     for scheme in ("he", "default"):
         edited = initialised(setup_of(model, x(5, 300)), "0", "2", scheme=scheme)
-        assert torch.equal(edited[0].weight, model[0].weight) and not edited[0].weight.requires_grad
+        assert torch.equal(edited[0].weight, model[0].weight)
+        assert not edited[0].weight.requires_grad
         assert not torch.equal(edited[2].weight, model[2].weight)
 
 
@@ -250,16 +254,18 @@ def test_the_seed_decides_and_nothing_else_changes():
         first, second = (initialised(setup_of(model, inputs, seed=4), "0", scheme=scheme)[0].weight for _ in range(2))
         assert torch.equal(first, second)
         assert not torch.equal(first, initialised(setup_of(model, inputs, seed=5), "0", scheme=scheme)[0].weight)
-    assert digest(model) == before and torch.equal(torch.get_rng_state(), state)
+    assert digest(model) == before
+    assert torch.equal(torch.get_rng_state(), state)
     edited = initialised(setup_of(model, inputs), "0", scheme="he")
     torch.testing.assert_close(copy.deepcopy(edited)(inputs), edited(inputs))
 
 
 def test_what_cannot_be_initialised_says_why():
     model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
-    with pytest.raises(NotApplicable, match="no trainable weight|none of the layers"):
+    with pytest.raises(NotApplicable, match="none of the layers"):
         initialised(setup_of(model, x(5, 4)), "1", scheme="he")
     with pytest.raises(NotApplicable, match="neither"):
         initialised(setup_of(model, x(5, 4)), "1", "nowhere", scheme="he")
     edited = initialised(setup_of(model, x(5, 4)), "0", "1", scheme="he")  # the norm's scale is left alone, the rest is drawn
-    assert edited[1].weight.eq(1).all() and not torch.equal(edited[0].weight, model[0].weight)
+    assert edited[1].weight.eq(1).all()
+    assert not torch.equal(edited[0].weight, model[0].weight)

@@ -83,7 +83,8 @@ def test_the_layer_keeps_its_place_type_and_state_keys():
     before = digest(model)
     edited = normalised(setup_of(model, inputs), "0").subject.model
     assert digest(model) == before
-    assert type(edited[0]) is nn.Linear and edited[0].in_features == 6
+    assert type(edited[0]) is nn.Linear
+    assert edited[0].in_features == 6
     assert set(model.state_dict()) < set(edited.state_dict())
     torch.testing.assert_close(edited[0].weight, model[0].weight)
     again = copy.deepcopy(edited)
@@ -98,7 +99,8 @@ def test_a_child_of_the_same_name_keeps_it():
     model = nn.Sequential(nn.Linear(4, 4))
     model[0].norm = nn.Identity()
     edited = normalised(setup_of(model, x(5, 4)), "0", norm="layer").subject.model
-    assert isinstance(edited[0].norm, nn.Identity) and isinstance(edited[0].norm_2, nn.LayerNorm)
+    assert isinstance(edited[0].norm, nn.Identity)
+    assert isinstance(edited[0].norm_2, nn.LayerNorm)
 
 
 def test_dtype_and_mode_are_the_layers():

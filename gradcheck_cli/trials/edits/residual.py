@@ -46,20 +46,19 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     scale = 1.0 / math.sqrt(len(plan))
     kept: list[_Kept] = []
     for module, source in plan:
-        child = free_name(module, "skip")
-        weight = next(module.parameters(), None)
         skip = Skip(scale).train(module.training)
-        module.add_module(child, skip if weight is None else skip.to(weight.device))
         if source is not None:
             kept.append(_Kept())
             source.register_forward_hook(_Keep(kept[-1]))
-            module.register_forward_hook(_AddKept(child, kept[-1]))
+            module.register_forward_hook(_AddKept(skip, kept[-1]))
         elif role_of(module) == "linear":
-            module.register_forward_hook(_AddInput(child), with_kwargs=True)
+            module.register_forward_hook(_AddInput(skip), with_kwargs=True)
         else:
             stack = _Stack()
             module.register_forward_pre_hook(_Push(stack), with_kwargs=True, prepend=True)
-            module.register_forward_hook(_PopAndAdd(child, stack), always_call=True)
+            module.register_forward_hook(_PopAndAdd(skip, stack), always_call=True)
+        # For its name only. A block may run its children one after another, as nn.Sequential does: it gets no further child.
+        setattr(module, free_name(module, "skip"), skip if role_of(module) == "linear" else [skip])
     if kept:
         setup.subject.model.register_forward_hook(_Forget(kept), always_call=True)
     return setup
@@ -102,12 +101,12 @@ class _Keep:
 class _AddKept:
     """Forward hook of the layer that a skip ends at."""
 
-    def __init__(self, child: str, kept: _Kept) -> None:
-        self.child, self.kept = child, kept
+    def __init__(self, skip: Skip, kept: _Kept) -> None:
+        self.skip, self.kept = skip, kept
 
-    def __call__(self, module: nn.Module, _args: Any, output: Any) -> Any:
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Any:
         around, self.kept.value = self.kept.value, None
-        return _added(module, self.child, around, output)
+        return _added(self.skip, around, output)
 
 
 class _Forget:
@@ -124,11 +123,11 @@ class _Forget:
 class _AddInput:
     """Forward hook of a layer that does not edit its input: the sum of input and output."""
 
-    def __init__(self, child: str) -> None:
-        self.child = child
+    def __init__(self, skip: Skip) -> None:
+        self.skip = skip
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        return _added(module, self.child, _input(args, kwargs), output)
+    def __call__(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        return _added(self.skip, _input(args, kwargs), output)
 
 
 @dataclass
@@ -155,18 +154,18 @@ class _Push:
 class _PopAndAdd:
     """Forward hook of a block, called also when the block raised, so that no input outlives its call."""
 
-    def __init__(self, child: str, stack: _Stack) -> None:
-        self.child, self.stack = child, stack
+    def __init__(self, skip: Skip, stack: _Stack) -> None:
+        self.skip, self.stack = skip, stack
 
-    def __call__(self, module: nn.Module, _args: Any, output: Any) -> Any:
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Any:
         around = self.stack.inputs.pop() if self.stack.inputs else None
-        return _added(module, self.child, around, output)
+        return _added(self.skip, around, output)
 
 
-def _added(module: nn.Module, child: str, around: Tensor | None, output: Any) -> Any:
+def _added(skip: Skip, around: Tensor | None, output: Any) -> Any:
     if around is None or not isinstance(output, Tensor) or around.shape != output.shape:
         return None
-    return getattr(module, child)(around, output)
+    return skip(around, output)
 
 
 def _input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
@@ -204,7 +203,8 @@ def _plan(setup: Setup, chosen: list[tuple[str, nn.Module]]) -> list[tuple[nn.Mo
     feeding = {run.node: run for run in runs if run.node is not None and role_of(run.module) == "linear"}
     plan: list[tuple[nn.Module, nn.Module | None]] = []
     for own in (own for key, own in calls.items() if key in wanted):
-        source = _feeds(own[0], feeding) if len(own) == 1 else None
+        between = len(own) == 1 and role_of(own[0].module) == "linear"
+        source = _feeds(own[0], feeding) if between else None
         single = source is not None and len(calls[id(source.module)]) == 1
         if source is not None and single and source.shape == own[0].shape and not _checkpointed(own[0], source):
             plan.append((own[0].module, source.module))

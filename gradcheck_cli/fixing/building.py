@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import libcst as cst
 
-from gradcheck_cli.fixing.draft import CannotPatch, Draft, Statement, nodes_of
+from gradcheck_cli.fixing.draft import CannotPatch, Draft, Statement, nodes_of, top_statement
 from gradcheck_cli.fixing.names import last_name, spell
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.fixing.sites import calls_at
@@ -43,7 +43,7 @@ def _call_where_complete(project: Project) -> tuple[Draft, Statement, str]:
     assert isinstance(last, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
     own = init.params.params[0].name.value if init.params.params else "self"
     draft.add_after(last, f"{name}({own})")
-    return draft, _top(draft, scope), name
+    return draft, top_statement(draft, scope), name
 
 
 def _has_class(project: Project, kind: str) -> bool:
@@ -122,29 +122,20 @@ def _mentions(node: cst.CSTNode, name: str) -> bool:
 def _call_after(draft: Draft, statement: Statement, target: str, name: str) -> Statement:
     if target:
         draft.add_after(statement, f"{name}({target})")
-        return _top(draft, statement)
+        return top_statement(draft, statement)
     assert isinstance(statement, cst.SimpleStatementLine)  # `_made_in` returns an empty name for a return alone
     small = statement.body[0]
     assert isinstance(small, cst.Return)
     local = "model" if not _mentions(draft.around(statement, cst.FunctionDef) or statement, "model") else "built"
     draft.change(small, lambda node: _assigned(node, local))
     draft.add_after(statement, f"{name}({local})\nreturn {local}")
-    return _top(draft, statement)
+    return top_statement(draft, statement)
 
 
 def _assigned(node: cst.CSTNode, local: str) -> cst.CSTNode:
     assert isinstance(node, cst.Return)
     assert node.value is not None
     return cst.Assign([cst.AssignTarget(cst.Name(local))], node.value)
-
-
-def _top(draft: Draft, node: cst.CSTNode) -> Statement:
-    """Return the statement of the file's top level that holds the node."""
-    current, above = node, draft.parent(node)
-    while above is not None and not isinstance(above, cst.Module):
-        current, above = above, draft.parent(above)
-    assert isinstance(current, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
-    return current
 
 
 def _free_name(draft: Draft) -> str:

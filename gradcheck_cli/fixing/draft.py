@@ -172,3 +172,12 @@ def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 def nodes_of(node: cst.CSTNode, kind: type[_N]) -> list[_N]:
     """Return all nodes of a kind inside this one, in the order of evaluation."""
     return [x for x in walk(node) if isinstance(x, kind)]
+
+
+def top_statement(draft: Draft, node: cst.CSTNode) -> Statement:
+    """Return the statement of the file's top level that holds the node."""
+    current, above = node, draft.parent(node)
+    while above is not None and not isinstance(above, cst.Module):
+        current, above = above, draft.parent(above)
+    assert isinstance(current, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
+    return current

@@ -62,6 +62,11 @@ def activation_call(draft: Draft, to: str, instead_of: cst.Call | None = None) -
     return cst.parse_expression(f"{spell(draft, f'torch.nn.{name}')}({given})")
 
 
+def activation_source(draft: Draft, to: str) -> str:
+    """Write the constructor of an activation as text."""
+    return draft.tree.code_for_node(activation_call(draft, to))
+
+
 def _switch_reference(project: Project, layer: LayerProfile, to: str, refused: CannotPatch) -> None:
     """The class itself is handed on (`act=nn.Sigmoid`), or its name is (`act="sigmoid"`)."""
     for file in project.files():

@@ -316,5 +316,5 @@ def test_calls_inside_fused_kernels_are_refused():
         def forward(self, x):
             return self.out(self.rnn(x)[0][:, -1])
 
-    with pytest.raises(NotApplicable, match="can be replaced|not found"):
+    with pytest.raises(NotApplicable, match=r"can be replaced|not found"):
         switched(drawn(Recurrent), "rnn/tanh", inputs=data(12, 4, 6))

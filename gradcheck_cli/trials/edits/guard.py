@@ -29,8 +29,9 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     if operation not in _GUARDS:
         raise NotApplicable(f"where `{edit.options.get('operation')}` is finite cannot be said from one argument")
     guard, model = Guard(operation), setup.subject.model
+    known = modules_by_name(model)
     for layer in edit.layers or ("",):
-        owner = layer if layer in modules_by_name(model) else layer.rpartition("/")[0]
+        owner = layer if layer in known or "/" not in layer else layer.rpartition("/")[0]
         rewrite_in(model, owner, guard)
         found = _used(setup, owner, guard)
         if not found:
@@ -139,7 +140,10 @@ def _rsqrt(call: Call) -> _Arguments:
 
 
 def _norm(call: Call) -> _Arguments:
-    return _with(call, 0, _away_from_zero(call.subject))
+    """Keep small values off zero, where a second derivative is infinite, and large ones from overflowing as a sum of squares."""
+    x = call.subject
+    bound = torch.finfo(x.dtype).max ** 0.25 / max(1, x.numel()) ** 0.5
+    return _with(call, 0, _away_from_zero(x).clamp(-bound, bound))
 
 
 def _pow(call: Call) -> _Arguments:

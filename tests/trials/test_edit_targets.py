@@ -51,6 +51,13 @@ def test_standardise_whole_numbers_and_images() -> None:
     torch.testing.assert_close(_targets(_edited(made, "standardise"))[0], (images - images.mean()) / images.std(correction=0))
 
 
+@pytest.mark.parametrize("how", ["standardise", "range"])
+def test_classes_are_no_quantities(how: str) -> None:
+    made = setup(drawn(lambda: nn.Linear(3, 4)), (data(8, 3), torch.arange(8) % 4), loss=F.cross_entropy, kind="cross_entropy")
+    with pytest.raises(NotApplicable, match="are classes"):
+        _edited(made, how, low=0, high=1)
+
+
 def test_range_maps_the_ends_onto_the_bounds() -> None:
     first, second = torch.tensor([[0.0], [50.0]]), torch.tensor([[25.0], [100.0]])
     edited = _targets(_edited(_made(first, second), "range", low=-1, high=1))

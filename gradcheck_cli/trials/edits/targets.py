@@ -15,6 +15,8 @@ from gradcheck_cli.trials.base import NotApplicable, Setup, with_subject
 from gradcheck_cli.trials.batches import with_tensors
 from gradcheck_cli.trials.rescaling import moments
 
+_OF_NUMBERS = ("mse", "l1", "huber")  # losses that read whole numbers as quantities
+
 
 def apply(setup: Setup, edit: Edit) -> Setup:
     """Change every target as `how` says, with statistics of all batches together; the loss gets another unit.
@@ -23,6 +25,8 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     of them infinite, to that side of the other. binary: the two values that occur become 0 and 1. shape: the output's.
     """
     how, tensors = str(edit.options["how"]), _targets(setup)
+    if how in ("standardise", "range") and not tensors[0].is_floating_point() and setup.objective.kind not in _OF_NUMBERS:
+        raise NotApplicable("the targets are classes, not quantities")
     if how == "range":
         values = _into_range(tensors, float(edit.options["low"]), float(edit.options["high"]))
     elif how == "shape":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ class Phase:
 
 _on_phase: Callable[[Phase], None] | None = None
 _on_interim: Callable[[Report], None] | None = None
+_inside_part = False
 
 
 def listen(on_phase: Callable[[Phase], None] | None, on_interim: Callable[[Report], None] | None = None) -> None:
@@ -29,10 +31,27 @@ def listen(on_phase: Callable[[Phase], None] | None, on_interim: Callable[[Repor
     _on_phase, _on_interim = on_phase, on_interim
 
 
-def enter(name: str, *, done: int | None = None, of: int | None = None) -> None:
-    """Announce that a phase begins, e.g. "importing model.py"; with a count, that so many of its parts are done."""
+def enter(name: str) -> None:
+    """Announce that a phase begins, e.g. "importing model.py". Inside a part the part stays announced."""
+    if not _inside_part:
+        _announce(Phase(name))
+
+
+@contextlib.contextmanager
+def part(name: str, *, done: int, of: int) -> Iterator[None]:
+    """Announce one of several parts while the block runs, of which so many are done: "trying Switch to ReLU", 3 of 8."""
+    global _inside_part
+    _announce(Phase(name, min(done, of), of))
+    _inside_part = True
+    try:
+        yield
+    finally:
+        _inside_part = False
+
+
+def _announce(phase: Phase) -> None:
     if _on_phase is not None:
-        _on_phase(Phase(name, done, of))
+        _on_phase(phase)
 
 
 def interim(report: Report) -> None:

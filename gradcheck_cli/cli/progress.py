@@ -55,6 +55,6 @@ def _line(target: str, phase: Phase) -> RenderableType:
     if phase.done is None or not phase.of:
         return words
     grid = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=phase.of, completed=min(phase.done, phase.of), width=_BAR)
+    bar = ProgressBar(total=phase.of, completed=phase.done, width=_BAR)
     grid.add_row(bar, Text(f"{phase.done}/{phase.of}"), words)
     return grid

@@ -24,15 +24,16 @@ def scan(settings):
     whole = treated()
     untried = tuple(dataclasses.replace(p, status="not tried", reason="") for p in whole.prescriptions)
     phase.interim(dataclasses.replace(whole, trials=(), prescriptions=untried))
-    phase.enter("trying ReLU in place of Sigmoid", done=3, of=8)
-    {line}
+    with phase.part("trying `ReLU in place of Sigmoid`", done=3, of=8):
+        phase.enter("looking again at suspects")
+        {line}
     return whole
 """
 ENDINGS = {
-    "time.sleep(99)": "time was up while trying ReLU in place of Sigmoid",
-    "os.kill(os.getpid(), signal.SIGSEGV)": "native code crashed while trying ReLU in place of Sigmoid",
-    "os.kill(os.getpid(), signal.SIGKILL)": "the scan was killed while trying ReLU in place of Sigmoid",
-    "os._exit(0)": "the model's code ended the process while trying ReLU in place of Sigmoid",
+    "time.sleep(99)": "time was up while trying `ReLU in place of Sigmoid`",
+    "os.kill(os.getpid(), signal.SIGSEGV)": "native code crashed while trying `ReLU in place of Sigmoid`",
+    "os.kill(os.getpid(), signal.SIGKILL)": "the scan was killed while trying `ReLU in place of Sigmoid`",
+    "os._exit(0)": "the model's code ended the process while trying `ReLU in place of Sigmoid`",
     "bytearray(1 << 40)": "the scan ran out of memory",
     "raise ValueError('odd\\x1b')": "gradcheck itself failed: ValueError: odd\\x1b",
 }
@@ -77,7 +78,7 @@ def test_an_end_before_the_verdict_is_still_none(folder: Path) -> None:
     early = re.sub(r"    phase\.interim.*\n", "", TRYING).format(line="os._exit(0)")
     done = scan(folder, early)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error E565: the model's code ended the process while trying ReLU in place of Sigmoid\n")
+    assert done.stderr.startswith("error E565: the model's code ended the process while trying `ReLU in place of Sigmoid`\n")
 
 
 def test_an_interrupted_trial_is_an_interrupted_scan(folder: Path) -> None:
@@ -101,7 +102,7 @@ def test_an_interrupted_trial_is_an_interrupted_scan(folder: Path) -> None:
 def test_a_bar_counts_the_trialson_a_terminal(folder: Path) -> None:
     (folder / "model.py").write_text(TRYING.format(line="time.sleep(1)"), "utf-8")
     seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", on_a_terminal(folder, "model.py"))
-    assert re.search(r"[━╸]+\s* 3/8 model\.py: trying ReLU in place of Sigmoid", seen)
+    assert re.search(r"[━╸]+\s* 3/8 model\.py: trying `ReLU in place of Sigmoid`", seen)
     (folder / "model.py").write_text(TRYING.format(line="time.sleep(0.5)"), "utf-8")
     assert "3/8" not in on_a_terminal(folder, "model.py", TERM="dumb")
 

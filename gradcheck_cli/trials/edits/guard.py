@@ -140,7 +140,7 @@ def _rsqrt(call: Call) -> _Arguments:
 
 
 def _norm(call: Call) -> _Arguments:
-    """Keep small values off zero, where a second derivative is infinite, and large ones from overflowing as a sum of squares."""
+    """Keep small values off zero, where a second derivative is infinite, and the sum of the squares of large ones finite."""
     x = call.subject
     bound = torch.finfo(x.dtype).max ** 0.25 / max(1, x.numel()) ** 0.5
     return _with(call, 0, _away_from_zero(x).clamp(-bound, bound))

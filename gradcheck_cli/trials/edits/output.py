@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
+from gradcheck_cli.loading.base import Batch, Outcome
 from gradcheck_cli.probing.calls import Ownership
 from gradcheck_cli.probing.kinds import PASS_NODES, activation_node, activation_of, node_name
 from gradcheck_cli.probing.objective import main_output
@@ -36,9 +38,12 @@ def apply(setup: Setup, edit: Edit) -> Setup:
         raise NotApplicable(f"`{loss}` is no loss to change to")
     classes = _missing_classes(setup) if loss == "cross_entropy" else None
     if classes is not None:
-        _drop(setup, required=False)
-        _widen(setup, classes)
-    if loss is not None:
+        alone = dataclasses.replace(setup, objective=dataclasses.replace(setup.objective, compute=_without_loss))
+        _drop(alone, required=False)
+        _widen(alone, classes)
+    if classes is not None and setup.objective.kind == loss:
+        setup = dataclasses.replace(setup, new_loss_scale=True)
+    elif loss is not None:
         setup = exchange_loss(setup, str(loss))
     if drop and classes is None:
         _drop(setup, required=loss is None)
@@ -58,6 +63,15 @@ def _missing_classes(setup: Setup) -> int | None:
     if classes > _MANY_CLASSES:
         raise NotApplicable(f"targets up to {classes - 1} are hardly classes")
     return classes
+
+
+def _without_loss(model: nn.Module, batch: Batch) -> Outcome:
+    """Run the model alone: its old loss may refuse the targets that the new one is for."""
+    output = model(*batch.args, **batch.kwargs)
+    main = main_output(output)
+    if main is None:
+        raise NotApplicable("the model's output is not part of the graph")
+    return Outcome(loss=main.mean(), output=output, target=batch.target)
 
 
 @dataclass(frozen=True, slots=True)

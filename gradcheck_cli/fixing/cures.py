@@ -12,6 +12,7 @@ from gradcheck_cli.fixing.files import Sources
 from gradcheck_cli.fixing.patching import patch
 from gradcheck_cli.records import Finding, Profile, Report, Trial
 
+_OUR_FAULT = "E599"
 Scan = Callable[[Mapping[str, str]], Report]  # scans with these texts in place of the files
 
 
@@ -65,6 +66,8 @@ def _extend(fix: Fix, finding: Finding, trial: Trial, sources: Sources, scan: Sc
     try:
         after = scan(texts)
     except GradcheckError as error:
+        if error.id == _OUR_FAULT:
+            raise
         raise CannotPatch(f"the patched source does not run: {error.what}: {error.why}") from error
     if reason := complaint(fix.report, after, [f for f, _ in together]):
         raise CannotPatch(reason)

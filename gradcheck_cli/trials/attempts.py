@@ -14,11 +14,12 @@ from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.records import Edit, TrainingProbe, TrainingRuns, to_dict
 from gradcheck_cli.settings import Settings
 from gradcheck_cli.trials.base import Loop, NotApplicable, Setup, apply
-from gradcheck_cli.trials.comparison import SEEDS, STEPS, compare, runs_of
+from gradcheck_cli.trials.comparison import SEEDS, compare, runs_of
 from gradcheck_cli.trials.deadline import Deadline
 from gradcheck_cli.trials.training import describe, loop_of, train
 from gradcheck_cli.trials.workbench import Workbench
 
+_ALIKE = 2  # optimizer steps after which two runs from different seeds tell whether anything is random
 _T = TypeVar("_T")
 
 
@@ -51,15 +52,20 @@ class Attempts:
         """Return what the scan says of the edited copy, or why the edits cannot be made."""
         return _once(self._seen, edits, objective, lambda: self._diagnose(edits, objective))
 
-    def training(self, edits: Sequence[Edit], objective: str, deadline: Deadline) -> TrainingProbe | str:
+    def training(self, edits: Sequence[Edit], objective: str, steps: int, deadline: Deadline) -> TrainingProbe | str:
         """Return how edited copies train beside the original, or why they could not. Raises OutOfTime."""
-        original = _once(self._trained, (), objective, lambda: self._train((), objective, deadline))
-        edited = _once(self._trained, edits, objective, lambda: self._train(edits, objective, deadline))
+
+        def trained(which: Sequence[Edit]) -> _Trained | str:
+            return _once(self._trained, which, f"{objective} {steps}", lambda: self._train(which, objective, steps, deadline))
+
+        original, edited = trained(()), trained(edits)
         if isinstance(original, str):
             return original
         if isinstance(edited, str):
             return edited
-        return compare(original.runs, edited.runs, optimizer=describe(edited.loop), comparable=not edited.new_loss_scale)
+        return compare(
+            original.runs, edited.runs, steps=steps, optimizer=describe(edited.loop), comparable=not edited.new_loss_scale
+        )
 
     def _setup(self, subject: Subject, objective: str, seed: int) -> Setup:
         index = self._index(objective)
@@ -81,18 +87,24 @@ class Attempts:
             setup = apply(self._setup(subject, objective, self._settings.seed), edits)
             return diagnose(_edited(setup, self._index(objective)), self._settings)
 
-    def _train(self, edits: Sequence[Edit], objective: str, deadline: Deadline) -> _Trained:
-        losses: list[list[float]] = []
-        check = deadline.pace(STEPS * SEEDS)
-        for i in range(SEEDS):
-            if i > 1 and losses[0] == losses[1]:  # nothing in it is random: further runs would be the same again
-                losses.append(losses[0])
-                continue
-            with self._bench.fresh() as subject:
-                seed = self._settings.seed + i
-                setup = apply(self._setup(subject, objective, seed), edits)
-                losses.append(train(setup, steps=STEPS, seed=seed, check=check))
+    def _train(self, edits: Sequence[Edit], objective: str, steps: int, deadline: Deadline) -> _Trained:
+        check = deadline.pace(steps * SEEDS)
+        run, setup = self._run(edits, objective, 0, steps, check)
+        losses = [run]
+        again, _ = self._run(edits, objective, 1, _ALIKE, check)
+        if again == run[: len(again)]:  # nothing in it is random: all seeds give the same
+            losses *= SEEDS
+        else:
+            losses += [self._run(edits, objective, i, steps, check)[0] for i in range(1, SEEDS)]
         return _Trained(runs_of(losses), setup.loop, setup.new_loss_scale)
+
+    def _run(
+        self, edits: Sequence[Edit], objective: str, number: int, steps: int, check: Callable[[], None]
+    ) -> tuple[list[float], Setup]:
+        with self._bench.fresh() as subject:
+            seed = self._settings.seed + number
+            setup = apply(self._setup(subject, objective, seed), edits)
+            return train(setup, steps=steps, seed=seed, check=check), setup
 
 
 def _edited(setup: Setup, index: int) -> Subject:

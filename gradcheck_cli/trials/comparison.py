@@ -10,6 +10,7 @@ from typing import Literal
 from gradcheck_cli.records import TrainingProbe, TrainingRuns
 
 STEPS = 30
+LONGER = 120  # steps where the shorter run does not tell: a plateau that the original never leaves looks good at first
 SEEDS = 3
 # Share of the starting loss from which on a difference counts; chosen by us, measured on `benchmarks/remedies.py`.
 NOTICEABLE = 0.02
@@ -27,7 +28,9 @@ def runs_of(losses: Sequence[Sequence[float]]) -> TrainingRuns:
     )
 
 
-def compare(original: TrainingRuns, edited: TrainingRuns, *, optimizer: str, comparable: bool) -> TrainingProbe:
+def compare(
+    original: TrainingRuns, edited: TrainingRuns, *, steps: int = STEPS, optimizer: str, comparable: bool
+) -> TrainingProbe:
     """Say how the edited copies trained beside the original.
 
     "diverged": a run is not finite, or ends far above its start. Else the medians over the seeds are compared, as losses
@@ -35,7 +38,7 @@ def compare(original: TrainingRuns, edited: TrainingRuns, *, optimizer: str, com
     exceeds the spread over the seeds and NOTICEABLE.
     """
     return TrainingProbe(
-        steps=STEPS,
+        steps=steps,
         optimizer=optimizer,
         original=original,
         edited=edited,

@@ -12,7 +12,7 @@ from gradcheck_cli.records import OUTCOMES, Finding, Prescription, TrainingProbe
 from gradcheck_cli.rules.effect import improvement, measure_effect
 from gradcheck_cli.settings import Settings
 from gradcheck_cli.trials.attempts import Attempts
-from gradcheck_cli.trials.comparison import SEEDS, STEPS
+from gradcheck_cli.trials.comparison import LONGER, SEEDS, STEPS
 from gradcheck_cli.trials.deadline import Deadline, OutOfTime
 from gradcheck_cli.trials.verdict import NOTABLE, change_of, judge_trial
 
@@ -24,8 +24,12 @@ _TRAINING_VERDICTS = ("better", "alike", "worse", "diverged")
 class Treatment:
     """The trials for one finding, within one share of the time budget."""
 
-    def __init__(self, attempts: Attempts, finding: Finding, settings: Settings, deadline: Deadline) -> None:
+    def __init__(
+        self, attempts: Attempts, finding: Finding, settings: Settings, deadline: Deadline, counted: tuple[int, int] = (0, 1)
+    ) -> None:
         self._attempts, self._finding, self._settings, self._deadline = attempts, finding, settings, deadline
+        self._before, self._of = counted  # suggestions for earlier findings, and for all of them
+        self._mine = 0
         self._trials: list[Trial] = []
         self._gains: dict[tuple[str, ...], float] = {}  # share of the excess that a trial's remedies removed
         self._cure: tuple[Prescription, ...] | None = None
@@ -33,6 +37,7 @@ class Treatment:
     def run(self, prescriptions: Sequence[Prescription], cures: Sequence[Sequence[Prescription]]) -> None:
         """Try until something cures: first what cured other findings of this model, which costs next to nothing."""
         triable = [p for p in prescriptions if p.edits]
+        self._mine = len(triable)
         known = {cure[0].remedy for cure in cures if len(cure) == 1}
         candidates = [*cures, *((p,) for p in triable if p.remedy not in known)]
         with contextlib.suppress(OutOfTime), self._deadline.kept():
@@ -63,7 +68,11 @@ class Treatment:
     def _try(self, parts: Sequence[Prescription]) -> Trial:
         """Make the edits of all parts, measure the finding's number again, and train where that decides."""
         title = " + ".join(p.title for p in parts)
-        phase.enter(f"trying: {title}")
+        done = self._before + min(len(self._trials), self._mine)  # combinations come on top
+        with phase.part(f"trying `{title}`", done=done, of=self._of):
+            return self._made(parts, title)
+
+    def _made(self, parts: Sequence[Prescription], title: str) -> Trial:
         edits = tuple(edit for p in parts for edit in p.edits)
         trial = Trial(
             remedies=tuple(p.remedy for p in parts),
@@ -106,12 +115,20 @@ class Treatment:
         )
 
     def _train(self, trial: Trial) -> tuple[TrainingProbe | None, str]:
-        """Return the training probe, or why there is none."""
-        try:
-            probe = self._attempts.training(trial.edits, self._finding.objective, self._deadline)
-        except OutOfTime:
-            return None, f"not trained: {STEPS} steps from {SEEDS} seeds take longer than is left of the time budget"
-        return (None, f"not trained: {probe}") if isinstance(probe, str) else (probe, "")
+        """Return the training probe, or why there is none; a longer one where the short one shows no gain and time allows."""
+        probe: TrainingProbe | None = None
+        for steps, limit in ((STEPS, self._deadline), (LONGER, Deadline(self._deadline.left / 2))):
+            try:
+                told = self._attempts.training(trial.edits, self._finding.objective, steps, limit)
+            except OutOfTime:
+                break
+            if isinstance(told, str):
+                return None, f"not trained: {told}"
+            probe = told
+            if probe.verdict == "better":
+                break
+        slow = f"not trained: {STEPS} steps from {SEEDS} seeds take longer than is left of the time budget"
+        return probe, "" if probe else slow
 
     def _combine(self, triable: Sequence[Prescription]) -> None:
         """Add to the best remedy the one that helps it most, while the number improves and nothing cures."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -54,16 +55,19 @@ def materialise(setup: Setup) -> None:
         run_once(setup)
 
 
-def run_once(setup: Setup, *, differentiable: bool = False) -> None:
+def run_once(setup: Setup) -> None:
     """Run the copy on its first batch in train mode; buffers, modes and the process's random state stay as they were.
 
+    With gradients, since a forward pass may take some itself; compiled regions run eagerly, since hooks are to see inside.
     Raises NotApplicable when the model does not run.
     """
     model, process = setup.subject.model, ProcessState()
-    with _kept(model):
+    with _kept(model), contextlib.ExitStack() as context:
+        if "torch._dynamo" in sys.modules:
+            context.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             seed_everything(setup.seed)
-            with training_mode(model), torch.set_grad_enabled(differentiable):
+            with training_mode(model), torch.enable_grad():
                 setup.objective.compute(model, setup.subject.batches[0])
         except (GradcheckError, RuntimeError, ValueError, TypeError, NotImplementedError) as error:
             said = (str(error) or type(error).__name__).splitlines()[0]
@@ -72,7 +76,7 @@ def run_once(setup: Setup, *, differentiable: bool = False) -> None:
             process.restore()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _kept(model: nn.Module) -> Iterator[None]:
     """Put buffers (running statistics) and modes back; what a lazy module got by running stays."""
     buffers = {name: b.detach().clone() for name, b in model.named_buffers() if not is_lazy(b)}

@@ -134,6 +134,22 @@ def test_lsuv_gives_every_layer_unit_variance():
     torch.testing.assert_close(rows, rows[0, 0] * torch.eye(40), atol=1e-4, rtol=0)
 
 
+def test_lsuv_runs_models_that_differentiate_in_their_forward():
+    class Physics(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 1))
+
+        def forward(self, inputs):
+            inputs = inputs.clone().requires_grad_()
+            return torch.autograd.grad(self.net(inputs).sum(), inputs, create_graph=True)[0]
+
+    edited = initialised(setup_of(Physics(), x(200, 3)), "net.0", "net.2", scheme="lsuv").net
+    for output in (edited[0](x(200, 3)), edited(x(200, 3))):
+        assert float(output.detach().std()) == pytest.approx(1, abs=0.03)
+
+
 PARAMETRISED = {
     "weight_norm": nn.utils.parametrizations.weight_norm,
     "old weight_norm": nn.utils.weight_norm,

@@ -21,14 +21,16 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     or when a named layer has no such gate.
     """
     value, gate = float(edit.options.get("value", 0.0)), edit.options.get("gate")
+    if gate is not None and gate not in _GATES:
+        raise NotApplicable(f"there is no gate called `{gate}`")
     materialise(setup)
     weights = [w for w in named_weights(setup.subject.model, edit.layers) if w.is_bias]
     if gate is not None:
-        weights = [w for w in weights if "bias_hh" in w.name and isinstance(w.module, _GATES[str(gate)][2])]
+        weights = [w for w in weights if "bias_hh" in w.name and isinstance(w.module, _GATES[gate][2])]
     if not weights:
         raise NotApplicable("the layers have no trainable bias" if gate is None else f"no layer has a bias for its {gate} gate")
     for weight in weights:
-        _set(weight, value, None if gate is None else str(gate))
+        _set(weight, value, gate)
     return setup
 
 

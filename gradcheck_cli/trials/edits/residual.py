@@ -193,7 +193,7 @@ def _plan(setup: Setup, chosen: list[tuple[str, nn.Module]]) -> list[tuple[nn.Mo
         if (id(module) in wanted or role_of(module) == "linear") and not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
-        run_once(setup, differentiable=True)
+        run_once(setup)
     finally:
         for handle in handles:
             handle.remove()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
@@ -22,28 +22,33 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     """Switch the named activations. Raises NotApplicable if one of them cannot be, or turns out not to be called."""
     to, model = str(edit.options.get("to")), setup.subject.model
     function_of(to)
-    known = modules_by_name(model)
-    functional: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for name in edit.layers:
-        if name in known:
-            layer = setup.profile.layer(name)
-            if layer is not None and layer.calls == 0:
-                raise NotApplicable(f"`{name}` is never called")
-        else:
-            owner, kind, number = _operation(name)
-            functional[owner, kind].add(number)
     if not edit.layers:
         raise NotApplicable("no activation is named")
-    for name, module in {id(known[n]): (n, known[n]) for n in edit.layers if n in known}.values():
-        become(module, to, name)
-        for holder in known.values():
-            if vars(holder).get("_modules", {}).get("activation") is module:
-                _no_fast_path(holder)
-    for (owner, kind), numbers in functional.items():
-        setup = _switch_calls(setup, owner, SwapActivation(kind, to), numbers)
+    known = modules_by_name(model)
+    numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
+    modules: dict[int, str] = {}
+    for name in edit.layers:
+        if name in known:
+            modules.setdefault(id(known[name]), name)
+        else:
+            owner, kind, number = _operation(name)
+            numbers[owner, kind].add(number)
+    for name in modules.values():
+        _switch_module(setup, name, known, to)
+    for owner, _ in numbers:
         if owner in known:
             _no_fast_path(known[owner])
-    return setup
+    return _switch_calls(setup, _swaps(setup, numbers, to)) if numbers else setup
+
+
+def _switch_module(setup: Setup, name: str, known: Mapping[str, nn.Module], to: str) -> None:
+    layer = setup.profile.layer(name)
+    if layer is not None and layer.calls == 0:
+        raise NotApplicable(f"`{name}` is never called")
+    become(known[name], to, name)
+    for holder in known.values():
+        if vars(holder).get("_modules", {}).get("activation") is known[name]:
+            _no_fast_path(holder)
 
 
 def _operation(name: str) -> tuple[str, str, int]:
@@ -63,35 +68,59 @@ def _no_fast_path(layer: nn.Module) -> None:
         layer.activation_relu_or_gelu = 0
 
 
-def _switch_calls(setup: Setup, owner: str, swap: SwapActivation, numbers: Iterable[int]) -> Setup:
-    """Replace the numbered calls of the kind in the owner's forward, or all if these are all that the scan saw."""
-    model, wanted = setup.subject.model, set(numbers)
-    known = {x.name for x in setup.profile.layers if x.functional and x.parent == owner and x.kind == swap.kind}
-    if known != {f"{owner}/{swap.kind}" + (f"#{n}" if n > 1 else "") for n in wanted}:
-        swap = dataclasses.replace(swap, places=_places(setup, owner, swap, wanted))
-    rewrite_in(model, owner, swap)
-    if rehearse(setup, lambda r: r.replaced(owner, swap.kind)):
-        return setup
-    withdraw(model, owner, swap)
-    if owner == "" and swap.places is None:  # a training step that calls the layers one by one, outside any module's forward
-        outside = dataclasses.replace(setup.objective, compute=ScopedLoss(setup.objective.compute, (swap,)))
-        edited = dataclasses.replace(setup, objective=outside)
-        if rehearse(edited, lambda r: r.replaced(None, swap.kind)):
-            return edited
-    where = f"`{owner}`" if owner else "the model's own forward"
-    raise NotApplicable(f"no call of {swap.kind} in {where} can be replaced: it is made inside one of torch's own functions")
+def _swaps(setup: Setup, numbers: Mapping[tuple[str, str], set[int]], to: str) -> list[tuple[str, SwapActivation]]:
+    """Make the rewrite of each owner and kind: of all its calls, if these are all that the scan saw, else of those numbered."""
+    seen = defaultdict(set)
+    for layer in setup.profile.layers:
+        if layer.functional:
+            seen[layer.parent or "", layer.kind].add(layer.name)
+    swaps: list[tuple[str, SwapActivation]] = []
+    some: list[tuple[str, SwapActivation]] = []
+    for (owner, kind), wanted in numbers.items():
+        everything = seen[owner, kind] == {f"{owner}/{kind}" + (f"#{n}" if n > 1 else "") for n in wanted}
+        (swaps if everything else some).append((owner, SwapActivation(kind, to)))
+    return swaps + (_numbered(setup, some, numbers) if some else [])
 
 
-def _places(setup: Setup, owner: str, swap: SwapActivation, numbers: set[int]) -> frozenset[int]:
+def _numbered(
+    setup: Setup, swaps: Sequence[tuple[str, SwapActivation]], numbers: Mapping[tuple[str, str], set[int]]
+) -> list[tuple[str, SwapActivation]]:
     """Find which calls the numbers mean: the scan counts the operations that the loss depends on, a forward counts all."""
-    model, watch = setup.subject.model, dataclasses.replace(swap, places=frozenset())
-    rewrite_in(model, owner, watch)
+    model = setup.subject.model
+    watches = [(owner, dataclasses.replace(swap, places=frozenset())) for owner, swap in swaps]
+    for owner, watch in watches:
+        rewrite_in(model, owner, watch)
     try:
-        places = rehearse(setup, lambda r: [s.place for s in r.in_graph(owner, swap.kind)])
+        counted = rehearse(setup, lambda r: [[s.place for s in r.in_graph(owner, swap.kind)] for owner, swap in swaps])
     finally:
-        withdraw(model, owner, watch)
-    if max(numbers) > len(places):
+        for owner, watch in watches:
+            withdraw(model, owner, watch)
+    made = []
+    for (owner, swap), places in zip(swaps, counted, strict=True):
+        wanted = numbers[owner, swap.kind]
+        if max(wanted) > len(places):
+            name = f"{owner}/{swap.kind}#{max(wanted)}"
+            raise NotApplicable(f"`{name}` was not found: {len(places)} such calls can be reached that the loss depends on")
+        made.append((owner, dataclasses.replace(swap, places=frozenset(places[n - 1] for n in wanted))))
+    return made
+
+
+def _switch_calls(setup: Setup, swaps: Sequence[tuple[str, SwapActivation]]) -> Setup:
+    """Put the rewrites in and see each at work on one forward pass. Raises NotApplicable if one finds nothing to replace."""
+    model = setup.subject.model
+    for owner, swap in swaps:
+        rewrite_in(model, owner, swap)
+    idle = rehearse(setup, lambda r: [(o, s) for o, s in swaps if not r.replaced(o, s.kind)])
+    if idle and all(owner == "" and swap.places is None for owner, swap in idle):
+        # a training step that calls the layers one by one, outside any module's forward
+        rewrites = tuple(swap for _, swap in idle)
+        outside = dataclasses.replace(setup.objective, compute=ScopedLoss(setup.objective.compute, rewrites))
+        setup = dataclasses.replace(setup, objective=outside)
+        idle = rehearse(setup, lambda r: [("", s) for s in rewrites if not r.replaced(None, s.kind)])
+    if idle:
+        owner, swap = idle[0]
+        where = f"`{owner}`" if owner else "the model's own forward"
         raise NotApplicable(
-            f"`{owner}/{swap.kind}#{max(numbers)}` was not found among {len(places)} calls that the loss depends on"
+            f"no call of {swap.kind} in {where} can be replaced: it is made inside one of torch's own functions"
         )
-    return frozenset(places[n - 1] for n in numbers)
+    return setup

@@ -54,6 +54,7 @@ def _line(target: str, phase: Phase) -> RenderableType:
     words = Text(f"{clean(target)}: {clean(phase.name)}")
     if phase.done is None or not phase.of:
         return words
+    words.no_wrap, words.overflow = True, "crop"  # one line, else the bar jumps
     grid = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=phase.of, completed=phase.done, width=_BAR)
     grid.add_row(bar, Text(f"{phase.done}/{phase.of}"), words)

@@ -30,22 +30,30 @@ class Place:
 
 def resolve(scope: str, place: Place) -> tuple[str, ...]:
     """Return the names that a scope stands for here, in execution order; empty where there is nothing of the kind."""
-    return tuple(dict.fromkeys(_RESOLVERS[scope](place)))
+    if scope not in _OF_THE_PROFILE:
+        return tuple(dict.fromkeys(_RESOLVERS[scope](place)))
+    if scope not in place.around.places:
+        place.around.places[scope] = tuple(dict.fromkeys(_OF_THE_PROFILE[scope](place.around)))
+    return place.around.places[scope]
 
 
-def activation_targets(place: Place) -> tuple[LayerProfile, ...]:
+def activation_targets(place: Place) -> tuple[str, ...]:
     """Return the layers that apply the activation in question, without the one that makes the output.
 
     Where the finding names some of them, those; where it blames the activation, or names none, all on the way to the
     loss: beside it a sigmoid is a gate, as a rule.
     """
-    around = place.around
+    around, wanted = place.around, str(place.facts.get("activation"))
     last = _output_activation(around)
-    found = [x for x in around.activations.get(str(place.facts.get("activation")), ()) if x is not last]
-    named = {place.finding.layer, *place.finding.affected}
-    if place.finding.facts.get("blame_role") != "activation" and (own := [x for x in found if x.name in named]):
-        return tuple(own)
-    return tuple([x for x in found if x.name in around.path] or found)
+    if place.finding.facts.get("blame_role") != "activation":
+        own = [x for x in place.named() if activation_name(x) == wanted and x is not last]
+        if own:
+            return tuple(x.name for x in own)
+    key = f"activations {wanted}"
+    if key not in around.places:
+        found = [x.name for x in around.activations.get(wanted, ()) if x is not last]
+        around.places[key] = tuple([name for name in found if name in around.path] or found)
+    return around.places[key]
 
 
 def _output_activation(around: Surroundings) -> LayerProfile | None:
@@ -56,23 +64,22 @@ def _output_activation(around: Surroundings) -> LayerProfile | None:
     return last if same else None
 
 
-def _output(place: Place) -> list[str]:
-    last = _output_activation(place.around)
+def _output(around: Surroundings) -> list[str]:
+    last = _output_activation(around)
     return [last.name] if last else []
 
 
-def _linear(place: Place) -> list[str]:
-    if place.around.linear:
-        return [x.name for x in place.around.linear]
-    return [p.name for p in place.around.profile.parameters if p.role == "weight" and len(p.value.shape) > 1]
+def _linear(around: Surroundings) -> list[str]:
+    if around.linear:
+        return [x.name for x in around.linear]
+    return [p.name for p in around.profile.parameters if p.role == "weight" and len(p.value.shape) > 1]
 
 
-def _hidden(place: Place) -> list[str]:
+def _hidden(around: Surroundings) -> list[str]:
     """A norm behind the output, or behind a layer whose sum with something else is what the activation sees, is wrong.
 
     The order of calls is known by first calls only: where one activation serves several layers, all but the last count.
     """
-    around = place.around
     last = _output_activation(around)
     followed: list[LayerProfile] = []
     pending: LayerProfile | None = None
@@ -159,14 +166,16 @@ def _is_shut(parameter: ParameterProfile) -> bool:
     return parameter.value.rms <= limit
 
 
-_RESOLVERS: Mapping[str, Callable[[Place], Sequence[str]]] = {
-    "model": lambda _: (),
-    "activations": lambda place: [x.name for x in activation_targets(place)],
+_OF_THE_PROFILE: Mapping[str, Callable[[Surroundings], Sequence[str]]] = {
     "output activation": _output,
     "linear": _linear,
     "hidden linear": _hidden,
-    "output layer": lambda place: [x.name for x in place.around.linear[-1:]],
-    "square": lambda place: [x.name for x in place.around.square if x is not place.around.linear[-1]],
+    "output layer": lambda around: [x.name for x in around.linear[-1:]],
+    "square": lambda around: [x.name for x in around.square if x is not around.linear[-1]],
+}
+_RESOLVERS: Mapping[str, Callable[[Place], Sequence[str]]] = {
+    "model": lambda _: (),
+    "activations": activation_targets,
     "chain": _chain,
     "layer": _named_of_roles,
     "before": _before,

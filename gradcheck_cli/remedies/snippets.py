@@ -39,23 +39,25 @@ def _target(remedy: Remedy, around: Surroundings, finding: Finding, facts: Mappi
     """Return the layer that the remedy edits: the activation, the weights, or what the finding points to."""
     if remedy.cost == "activation":
         found = activation_targets(Place(around=around, finding=finding, facts=facts, roles=()))
-        return found[0] if found else None
+        return around.layers[found[0]] if found else None
     pointed = around.layers.get(finding.layer)
     if remedy.cost in ("initialisation", "normalisation", "skip connection") and (
         pointed is None or pointed.role not in ("linear", "recurrent", "norm")
     ):
-        return next(iter(_nearest_linear(around, pointed)), pointed)
+        return _nearest_linear(around, pointed) or pointed
     return pointed
 
 
-def _nearest_linear(around: Surroundings, layer: LayerProfile | None) -> Sequence[LayerProfile]:
-    """Return the linear layers, the one that runs right before `layer` first."""
-    before = [x for x in around.linear if layer is not None and x.order < layer.order]
-    return (*before[-1:], *around.linear)
+def _nearest_linear(around: Surroundings, layer: LayerProfile | None) -> LayerProfile | None:
+    """Return the linear layer that runs right before `layer`, else the first."""
+    first = next(iter(around.linear), None)
+    if layer is None:
+        return first
+    return next((x for x in reversed(around.linear) if x.order < layer.order), first)
 
 
 def _names(around: Surroundings, finding: Finding, facts: Mapping[str, Any], target: LayerProfile | None) -> dict[str, str]:
-    profile, linear = around.profile, around.linear
+    profile = around.profile
     fellows = around.fellows[target.kind, target.role] if target is not None else 0
     site = (target.site if target else None) or finding.site
     names = {
@@ -64,10 +66,7 @@ def _names(around: Surroundings, finding: Finding, facts: Mapping[str, Any], tar
         "kind": target.kind if target else "",
         "where": where(site, profile.target),
         "more": f", and {fellows - 1} more like it" if fellows > 1 else "",
-        "weights": _span([x.name for x in linear]),
-        "linear_kinds": _kinds(linear),
         "width": str(_width(target)) if target else "features",
-        "square": accessor(next((x.name for x in around.square), "")),
         "parameter": accessor(finding.parameter) if finding.parameter else "parameter",
         "optimizer": profile.optimizer.name if profile.optimizer else "Adam",
         "file": _plain(profile.target),
@@ -75,7 +74,16 @@ def _names(around: Surroundings, finding: Finding, facts: Mapping[str, Any], tar
     }
     stated = {key: value for key, value in facts.items() if isinstance(value, (str, int, float)) and key not in names}
     names |= {key: f"{value:.3g}" if isinstance(value, float) else _plain(str(value)) for key, value in stated.items()}
-    return _FALLBACKS | names | _recurrent(profile, target)
+    return _FALLBACKS | names | _model_words(around) | _recurrent(profile, target)
+
+
+def _model_words(around: Surroundings) -> dict[str, str]:
+    """Return what is the same for every finding."""
+    if not around.words:
+        around.words["weights"] = _span([x.name for x in around.linear])
+        around.words["linear_kinds"] = _kinds(around.linear)
+        around.words["square"] = accessor(next((x.name for x in around.square), ""))
+    return around.words
 
 
 def where(site: SourceSite | None, target: str) -> str:

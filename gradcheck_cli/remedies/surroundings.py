@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradcheck_cli.records import LayerProfile, ParameterProfile, Profile
@@ -19,7 +19,11 @@ _CALM = 0.01  # largest share of its size that a weight may change in one step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """A profile with its layers sorted out; `facts` are those of EVIDENCE that no finding changes."""
+    """A profile with its layers sorted out; `facts` are those of EVIDENCE that no finding changes.
+
+    `places` and `words` remember what else was derived from the profile alone: models have thousands of layers, scans
+    hundreds of findings.
+    """
 
     profile: Profile
     layers: dict[str, LayerProfile]
@@ -30,6 +34,8 @@ class Surroundings:
     activations: dict[str, tuple[LayerProfile, ...]]  # by function name, in execution order
     fellows: Counter[tuple[str, str]]  # how many layers of a kind and role ran
     facts: dict[str, Any]
+    places: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
 
 
 def surroundings(profile: Profile) -> Surroundings:

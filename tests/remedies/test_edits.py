@@ -171,7 +171,10 @@ def test_recurrence():
     facts = {"gated": False, "steps": 200, "blame_kind": "rnn", "hand_written": False}
     finding = _finding("GC103", "rnn", facts=facts)
     assert _edits(profile, finding, "orthogonal-recurrence")[0].layers == ("rnn.weight_hh_l0",)
-    assert _edits(profile, finding, "gru") == (Edit(kind="recurrent", layers=("rnn",), options={"to": "gru"}),)
+    assert _edits(profile, finding, "gru") == (
+        Edit(kind="recurrent", layers=("rnn",), options={"to": "gru"}),
+        Edit(kind="bias", layers=("rnn",), options={"gate": "update", "value": 5.3}),  # a memory of ln 199
+    )
     gated = dataclasses.replace(finding, facts=facts | {"gated": True, "blame_kind": "lstm"})
     assert _edits(profile, gated, "forget-gate-bias")[0].options == {"gate": "forget", "value": 5.3}  # ln 199
 

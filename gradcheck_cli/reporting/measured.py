@@ -27,10 +27,12 @@ class Arrow:
 
 
 def aligned(arrows: Sequence[Arrow | None], instead: str) -> list[str]:
-    """Write arrows below each other; words in place of numbers keep to their own width. None becomes `instead`."""
+    """Write arrows below each other, and points too where all have the same decimals. None becomes `instead`."""
     made = [arrow for arrow in arrows if arrow]
     left = max((len(a.before) for a in made if _is_number(a.before)), default=0)
-    right = max((len(a.after) for a in made if _is_number(a.after)), default=0)
+    numbers = [a.after for a in made if _is_number(a.after)]
+    alike = len({len(number.partition(".")[2]) for number in numbers}) == 1
+    right = max(map(len, numbers)) if alike else 0
     return [f"{a.before:>{left}} → {a.after:>{right}}{a.behind}" if a else instead for a in arrows]
 
 

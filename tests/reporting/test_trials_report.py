@@ -247,6 +247,8 @@ def test_losses_are_medians_with_half_their_spread(probe: object, shown: str) ->
 def test_arrows_stand_below_each_other_and_words_do_not_push_them() -> None:
     column = aligned([effect(drop(v)) for v in (0.3, 12.4, None)], "-")
     assert column == ["17.0 →  0.3", "17.0 → 12.4", "17.0 → none"]
+    shares = [Effect(label="a", unit="share", before=2.8e-4, after=after, limit=0.02) for after in (0.62, 5.8e-4)]
+    assert aligned([effect(share) for share in shares], "-") == ["0.028 % → 62 %", "0.028 % → 0.058 %"]
     assert aligned([None], "not trained") == ["not trained"]
 
 

@@ -134,11 +134,12 @@ def role_of(module: nn.Module) -> Role:
     if known is not None:
         return known
     name = type(module).__name__.lower()
-    if name != "conv1d" and any(True for _ in module.children()):  # a Conv1D of transformers may have a norm put behind it
+    own = any(p.ndim > 1 for p in module.parameters(recurse=False))
+    if any(True for _ in module.children()) and not (name == "conv1d" and own):  # a trial may put a norm behind a Conv1D
         return "container"
     if re.search(r"norm\d*d?$", name):
         return "norm"
-    if re.search(r"(^|\d)conv1d$|linear$", name) and any(p.ndim > 1 for p in module.parameters(recurse=False)):
+    if re.search(r"(^|\d)conv1d$|linear$", name) and own:
         return "linear"
     return "other"
 

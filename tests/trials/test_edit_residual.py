@@ -99,6 +99,26 @@ def test_the_activation_and_norm_between_two_layers_belong_to_the_branch():
     same(skipped(setup_of(model, inputs), "4", "8", "12").model, Hand(), inputs)
 
 
+@pytest.mark.parametrize("first", ["normalise", "residual"])
+def test_a_norm_put_behind_the_layers_is_inside_the_branch(first):
+    """In either order: z' = z + norm(layer(f(z)))/√n, He et al.'s identity mapping."""
+
+    class Hand(ByHand):
+        def forward(self, inputs):
+            z = F.layer_norm(self.first(inputs), (8,))
+            for layer in self.hidden:
+                z = z + F.layer_norm(layer(self.activation(z)), (8,)) / math.sqrt(5)
+            return self.last(self.activation(z))
+
+    edits = [
+        Edit(kind="normalise", layers=("first", *HIDDEN), options={"norm": "layer"}),
+        Edit(kind="residual", layers=HIDDEN),
+    ]
+    setup = setup_of(Plain(activation=torch.tanh), x(6, 4))
+    edited = apply(setup, edits if first == "normalise" else edits[::-1]).subject.model
+    torch.testing.assert_close(edited(x(6, 4)), Hand(activation=torch.tanh)(x(6, 4)))
+
+
 def test_where_the_shape_changes_between_layers_the_own_input_is_added():
     class Pooled(nn.Module):
         def __init__(self):

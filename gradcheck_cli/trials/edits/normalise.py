@@ -62,7 +62,8 @@ def _put_behind(name: str, layer: nn.Module, norm: str, dimensions: int) -> None
     inner.train(layer.training)
     child = free_name(layer, "norm")
     layer.add_module(child, inner)
-    layer.register_forward_hook(NormBehind(child, rows=not spatial))
+    # first of its hooks: a skip that is there already goes round the norm as well
+    layer.register_forward_hook(NormBehind(child, rows=not spatial), prepend=True)
 
 
 def _norm(norm: str, width: int, spatial: int) -> nn.Module:

@@ -71,7 +71,7 @@ def explain_ending(status: int, phase: str, folder: Path) -> GradcheckError:
 
 def cut_short(report: Report, error: GradcheckError) -> Report:
     """Make the report of a scan whose trials ended with an error: the verdict stands, and it says what is missing."""
-    why = error.why if error.id == _OVER_TIME else error.what
+    why = f"{error.why} (--timeout)" if error.id == _OVER_TIME else error.what
     first, *others = report.profiles
     first = dataclasses.replace(first, gaps=(*first.gaps, f"what the suggestions do: {why}"))
     tried = {(trial.code, trial.layer, trial.remedies) for trial in report.trials}

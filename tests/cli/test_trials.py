@@ -30,7 +30,7 @@ def scan(settings):
     return whole
 """
 ENDINGS = {
-    "time.sleep(99)": "time was up while trying `ReLU in place of Sigmoid`",
+    "time.sleep(99)": "time was up while trying `ReLU in place of Sigmoid` (--timeout)",
     "os.kill(os.getpid(), signal.SIGSEGV)": "native code crashed while trying `ReLU in place of Sigmoid`",
     "os.kill(os.getpid(), signal.SIGKILL)": "the scan was killed while trying `ReLU in place of Sigmoid`",
     "os._exit(0)": "the model's code ended the process while trying `ReLU in place of Sigmoid`",

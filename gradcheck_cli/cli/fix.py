@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ from gradcheck_cli.cli.stderr import show_error
 from gradcheck_cli.cli.terminal import emit
 from gradcheck_cli.errors import GradcheckError
 
+_OF_REPORTS = {"no_try", "format", "output_file", "layers", "depth", "color", "fail_on"}  # options that would change nothing
+_CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pt2", ".torchscript", ".jit")
+
 if TYPE_CHECKING:  # imported when a patch is made, so that --help stays quick
     from gradcheck_cli.configuration import Configured
     from gradcheck_cli.fixing.cures import Fix
@@ -26,7 +30,7 @@ if TYPE_CHECKING:  # imported when a patch is made, so that --help stays quick
     from gradcheck_cli.records import Report
 
 
-@with_options
+@functools.partial(with_options, without=_OF_REPORTS)
 def fix(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="model.py, model.py:name or package.module:name.")],
@@ -47,14 +51,25 @@ def fix(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
     configured = configure(target, flags, os.environ, config=config, isolated=isolated)
-    settings = dataclasses.replace(configured.settings, script_args=context.obj or ())
+    settings = dataclasses.replace(configured.settings, script_args=context.obj or (), no_try=False)
     configured = dataclasses.replace(configured, settings=settings)
+    _refuse_checkpoint(settings.target)
     check_settings(configured)
     try:
         raise typer.Exit(_fix(configured, write))
     except KeyboardInterrupt:
         show_error(GradcheckError("E573", "interrupted", "no file was changed", "run it again"), with_trace=False)
         raise typer.Exit(130) from None
+
+
+def _refuse_checkpoint(target: str) -> None:
+    if Path(target).suffix.lower() in _CHECKPOINTS:
+        raise GradcheckError(
+            "E690",
+            f"`{target}` holds weights, and no source that could be patched",
+            "a patch changes the code that builds the model",
+            "name that code: model.py or package.module:name",
+        )
 
 
 def _fix(configured: Configured, write: bool) -> int:
@@ -64,11 +79,11 @@ def _fix(configured: Configured, write: bool) -> int:
 
     report = measure(configured)
     if all(f.severity == "note" for f in report.findings):
-        sys.stderr.write(nothing_to_fix(report))
+        sys.stderr.write(nothing_to_fix(configured.settings.target, report))
         return 0
     sources = Sources(Path.cwd())
     found = find_fix(report, sources, lambda texts: _scan_patched(configured, sources, texts))
-    sys.stderr.write(summary(found))
+    sys.stderr.write(summary(found, configured.settings))
     if not found.texts:
         return 2
     if write:

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from gradcheck_cli.fixing.cures import Fix
-from gradcheck_cli.records import Effect, Finding, Report, Trial
+from gradcheck_cli.fixing.cures import Cure, Fix
+from gradcheck_cli.records import Finding, Report
 from gradcheck_cli.reporting.clean import clean
+from gradcheck_cli.reporting.measured import effect
+from gradcheck_cli.rules.effect import measure_effect
+from gradcheck_cli.settings import Settings
 
 
-def nothing_to_fix(report: Report) -> str:
-    """Say that the scan found nothing that a patch could cure."""
-    return f"{clean(report.profiles[0].target if report.profiles else '')}: nothing to fix\n"
+def nothing_to_fix(target: str, report: Report) -> str:
+    """Say that there is nothing that a patch should cure."""
+    notes = len(report.findings)
+    found = f"{notes} note{'s' * (notes != 1)}, no error or warning" if notes else "nothing found"
+    return f"{clean(target)}: nothing to fix ({found})\n"
 
 
-def summary(fix: Fix) -> str:
-    """Write a line for each cure in the patch, and the reason and the snippet for what was left."""
+def summary(fix: Fix, settings: Settings) -> str:
+    """Write each cure with its effect as the patched source was scanned, then what was left, why, and its snippet."""
     lines = []
-    for finding, trial in fix.cured:
-        lines.append(
-            f"cures {_named(finding)}: {trial.title}{_effect(trial.effect)}; the patched source was scanned and is free of it"
-        )
+    for cure in fix.cures:
+        trained = "" if cure.trial is not None and cure.trial.training is not None else "; not trained"
+        lines.append(f"cures {_named(cure.finding)}: {cure.title}{_effect(fix, cure, settings)}{trained}")
     lines += [f"  note: {note}" for note in fix.notes]
-    done = {(f.code, f.layer) for f, _ in fix.cured}
-    open_refusals = [r for r in fix.refused if (r.trial.code, r.trial.layer) not in done]
-    for refusal in open_refusals:
-        lines.append(f"no patch for {refusal.trial.code} by `{refusal.trial.title}`: {refusal.reason}")
-        lines += [f"  | {line}" for line in _snippet(fix.report, refusal.trial).split("\n") if line]
     for finding in fix.uncured:
-        lines.append(f"no patch for {_named(finding)}: no remedy that was tried on a copy has cured it")
+        refused = [r for r in fix.refused if r.cure.finding is finding]
+        lines.append(f"no patch for {_named(finding)}" + ("" if refused else ": no remedy at hand cures a copy"))
+        for refusal in refused:
+            lines.append(f"  {refusal.cure.title}: {refusal.reason}")
+        if refused:
+            lines += [f"  | {line}" for line in _snippet(fix.report, refused[0].cure).split("\n") if line]
     return "".join(f"{clean(line)}\n" for line in lines)
 
 
@@ -34,13 +38,14 @@ def _named(finding: Finding) -> str:
     return f"{finding.code} {finding.name}" + (f" at `{finding.layer}`" if finding.layer else "")
 
 
-def _effect(effect: Effect | None) -> str:
-    if effect is None:
-        return ""
-    after = "not measurable any more" if effect.after is None else f"{effect.after:.3g}"
-    return f" ({effect.label} {effect.before:.3g} → {after} {effect.unit}".rstrip() + ")"
+def _effect(fix: Fix, cure: Cure, settings: Settings) -> str:
+    """Write the finding's number before and after, both from scans of the source."""
+    assert fix.after is not None
+    measured = measure_effect(cure.finding, fix.report.profiles, fix.after.profiles, settings)
+    unit = "" if measured.unit == "share" else f" {measured.unit}"
+    return f" ({measured.label} {effect(measured)}{unit})".replace(" )", ")")
 
 
-def _snippet(report: Report, trial: Trial) -> str:
-    found = [p for p in report.prescriptions if p.remedy in trial.remedies and (p.code, p.layer) == (trial.code, trial.layer)]
-    return "\n".join(p.snippet for p in found)
+def _snippet(report: Report, cure: Cure) -> str:
+    own = [p for p in report.prescriptions if (p.code, p.layer) == (cure.finding.code, cure.finding.layer)]
+    return "\n".join(p.snippet for p in own if p.remedy in cure.remedies)

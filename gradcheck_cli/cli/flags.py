@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -17,10 +17,10 @@ Format = Annotated[str, typer.Option("--format", "--output-format", metavar="tex
 Color = Annotated[str, typer.Option("--color", metavar="auto|always|never", help="Colours.")]
 
 
-def with_options(command: _Command) -> _Command:
-    """Give a command every option as a flag in place of its `**flags`."""
+def with_options(command: _Command, without: Collection[str] = ()) -> _Command:
+    """Give a command every option but those named as a flag in place of its `**flags`."""
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    parameters = [*own, *map(_flag, fields().values())]
+    parameters = [*own, *(_flag(field) for field in fields().values() if field.name not in without)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command

@@ -10,17 +10,30 @@ from gradcheck_cli.fixing.comparison import complaint
 from gradcheck_cli.fixing.draft import CannotPatch
 from gradcheck_cli.fixing.files import Sources
 from gradcheck_cli.fixing.patching import patch
-from gradcheck_cli.records import Finding, Profile, Report, Trial
+from gradcheck_cli.records import Edit, Finding, Prescription, Profile, Report, Trial
 
 _OUR_FAULT = "E599"
+_MOST_UNTRIED = 4  # suggestions for one finding that are scanned as a patch without a trial before
+
 Scan = Callable[[Mapping[str, str]], Report]  # scans with these texts in place of the files
+
+
+@dataclass(frozen=True, slots=True)
+class Cure:
+    """Edits for a finding, from a trial that cured it or, where no such trial can be patched, from an untried suggestion."""
+
+    finding: Finding
+    title: str
+    remedies: tuple[str, ...]
+    edits: tuple[Edit, ...]
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A cure that no patch could be made of, and why."""
 
-    trial: Trial
+    cure: Cure
     reason: str
 
 
@@ -31,9 +44,9 @@ class Fix:
     report: Report
     texts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    cured: list[tuple[Finding, Trial]] = field(default_factory=list)
+    cures: list[Cure] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    uncured: list[Finding] = field(default_factory=list)  # findings for which no trial was a cure
+    uncured: list[Finding] = field(default_factory=list)  # findings that no remedy at hand could be patched for
     after: Report | None = None
 
 
@@ -43,45 +56,59 @@ def find_fix(report: Report, sources: Sources, scan: Scan) -> Fix:
     for finding in report.findings:
         if finding.severity == "note" or _gone(fix, finding):
             continue
-        cures = [t for t in report.trials if t.outcome == "cured" and _is_for(t, finding)]
-        if not cures:
+        if not any(_extended(fix, cure, sources, scan) for cure in _cures_for(report, finding)):
             fix.uncured.append(finding)
-        for trial in cures:
-            try:
-                _extend(fix, finding, trial, sources, scan)
-                break
-            except CannotPatch as refused:
-                fix.refused.append(Refusal(trial, str(refused)))
     return fix
 
 
-def _extend(fix: Fix, finding: Finding, trial: Trial, sources: Sources, scan: Scan) -> None:
-    """Take one more cure into the patch; raises CannotPatch and leaves the patch as it was."""
-    together = [*fix.cured, (finding, trial)]
-    profile = _profile_of(fix.report, trial)
-    if any(_profile_of(fix.report, t) is not profile for _, t in fix.cured):
+def _cures_for(report: Report, finding: Finding) -> list[Cure]:
+    """Return what cured a copy, best first, then what a cheaper cure or the time left untried."""
+    trials = [t for t in report.trials if t.outcome == "cured" and _is_for(t, finding)]
+    cures = [Cure(finding, t.title, t.remedies, t.edits, t) for t in trials]
+    own = [p for p in report.prescriptions if (p.code, p.layer) == (finding.code, finding.layer)]
+    untried = [p for p in own if p.edits and p.status == "not tried" and p.applicability != "display"]
+    return cures + [_untried(finding, p) for p in untried[:_MOST_UNTRIED]]
+
+
+def _untried(finding: Finding, prescription: Prescription) -> Cure:
+    return Cure(finding, prescription.title, (prescription.remedy,), prescription.edits)
+
+
+def _extended(fix: Fix, cure: Cure, sources: Sources, scan: Scan) -> bool:
+    """Take one more cure into the patch, or note why not and leave the patch as it was."""
+    try:
+        _extend(fix, cure, sources, scan)
+    except CannotPatch as refused:
+        fix.refused.append(Refusal(cure, str(refused)))
+        return False
+    return True
+
+
+def _extend(fix: Fix, cure: Cure, sources: Sources, scan: Scan) -> None:
+    together = [*fix.cures, cure]
+    profile = _profile_of(fix.report, cure)
+    if any(_profile_of(fix.report, other) is not profile for other in fix.cures):
         raise CannotPatch("it belongs to another objective than the cures already in the patch")
-    edits = [edit for _, each in together for edit in each.edits]
-    texts, notes = patch(profile, edits, sources.text)
+    texts, notes = patch(profile, [edit for each in together for edit in each.edits], sources.text)
     try:
         after = scan(texts)
     except GradcheckError as error:
         if error.id == _OUR_FAULT:
             raise
         raise CannotPatch(f"the patched source does not run: {error.what}: {error.why}") from error
-    if reason := complaint(fix.report, after, [f for f, _ in together]):
+    if reason := complaint(fix.report, after, [each.finding for each in together]):
         raise CannotPatch(reason)
-    fix.texts, fix.notes, fix.after, fix.cured = texts, notes, after, together
+    fix.texts, fix.notes, fix.after, fix.cures = texts, notes, after, together
 
 
 def _gone(fix: Fix, finding: Finding) -> bool:
     """Say whether the patch so far cures this finding as well."""
-    return fix.after is not None and not complaint(fix.report, fix.after, [*(f for f, _ in fix.cured), finding])
+    return fix.after is not None and not complaint(fix.report, fix.after, [*(c.finding for c in fix.cures), finding])
 
 
 def _is_for(trial: Trial, finding: Finding) -> bool:
     return (trial.code, trial.layer, trial.objective) == (finding.code, finding.layer, finding.objective)
 
 
-def _profile_of(report: Report, trial: Trial) -> Profile:
-    return next((p for p in report.profiles if p.objective.name == trial.objective), report.profiles[0])
+def _profile_of(report: Report, cure: Cure) -> Profile:
+    return next((p for p in report.profiles if p.objective.name == cure.finding.objective), report.profiles[0])

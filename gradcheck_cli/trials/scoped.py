@@ -91,6 +91,8 @@ def rewrite_in(model: nn.Module, owner: str, rewrite: Rewrite) -> None:
         raise NotApplicable(f"`{owner}` is no module of the model")
     if isinstance(module, torch.jit.ScriptModule):
         raise NotApplicable(f"`{owner or type(module).__name__}` is TorchScript, whose operations cannot be replaced")
+    if hasattr(type(module), "__deepcopy__"):  # a traced or exported graph, which is rebuilt from its nodes
+        raise NotApplicable(f"`{owner or type(module).__name__}` is a traced graph, whose copies would lose the edit")
     if any("_orig_mod" in vars(m).get("_modules", {}) or vars(m).get("_compiled_call_impl") for m in model.modules()):
         raise NotApplicable("the model is compiled, and a compiled forward cannot be edited")
     scoped = vars(module).get("forward")

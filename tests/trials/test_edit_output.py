@@ -104,6 +104,33 @@ def test_an_earlier_call_of_the_same_kind_stays():
     assert same(made, F.cross_entropy, CLASSES, F.relu)
 
 
+@pytest.mark.parametrize("end", [nn.Sigmoid(), torch.sigmoid])
+def test_a_critic_that_is_called_twice_loses_its_last_activation_in_both_calls(end):
+    def game(net, batch):
+        real, fake = net(batch.args[0][:10]), net(batch.args[0][10:])
+        return Outcome(loss=bce_of_sigmoid(real, 1 + 0 * real) + bce_of_sigmoid(fake, 0 * fake), output=fake)
+
+    made = setup(drawn(lambda: Net(end, 1)), (X, BITS), loss=bce_of_sigmoid, kind="bce_logits")
+    made = dataclasses.replace(made, objective=dataclasses.replace(made.objective, compute=game))
+    made = apply(made, [Edit(kind="output", options={"drop": True})])
+    wanted = game(drawn(lambda: Net(nothing, 1)), made.subject.batches[0]).loss
+    torch.testing.assert_close(made.objective.compute(made.subject.model, made.subject.batches[0]).loss, wanted)
+
+
+def test_a_block_that_ends_in_the_activation_and_is_called_in_between_is_refused():
+    class Unrolled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = Net(torch.relu, 6)
+
+        def forward(self, x):
+            return self.block(self.block(x))
+
+    made = setup(drawn(Unrolled), (X, X))
+    with pytest.raises(NotApplicable, match="called before the end too"):
+        apply(made, [Edit(kind="output", options={"drop": True})])
+
+
 def test_targets_that_are_not_bounded_are_reached():
     made = ending(torch.sigmoid, F.mse_loss, "mse", 100 * REAL, drop=True)
     assert same(made, F.mse_loss, 100 * REAL)
@@ -214,7 +241,7 @@ def test_what_cannot_be_done_is_refused():
             return self.end(self.head(self.end(self.body(x))))
 
     made = setup(drawn(lambda: Shared(nn.ReLU())), (X, REAL))
-    with pytest.raises(NotApplicable, match="called 2 times"):
+    with pytest.raises(NotApplicable, match="called before the end too"):
         apply(made, [Edit(kind="output", options={"drop": True})])
 
     def inside(net, batch):

@@ -13,6 +13,7 @@ from torch.autograd.graph import get_gradient_edge
 
 from gradcheck_cli.loading.base import Batch, Outcome
 from gradcheck_cli.probing.calls import Ownership
+from gradcheck_cli.probing.graph import Graph
 from gradcheck_cli.probing.kinds import PASS_NODES, activation_node, activation_of, node_name
 from gradcheck_cli.probing.objective import main_output
 from gradcheck_cli.records import Edit
@@ -80,7 +81,7 @@ class _End:
 
     kind: str | None
     owner: str
-    calls: int  # of the owner
+    inner: bool  # another call of the owner feeds later layers, so that what happens in it happens in between too
     places: frozenset[int]  # where a rewrite of the owner counts it
 
 
@@ -95,7 +96,26 @@ def _end_of(rehearsal: Rehearsal) -> _End:
     call = Ownership(calls).owner(node)
     name = call.name if call else ""
     places = frozenset(s.place for s in rehearsal.seen if s.node is node)
-    return _End(activation_node(node), name, sum(c.name == name for c in calls), places)
+    ends = [tap.node for tap in rehearsal.capture.taps.values() if any(c.name == name for c, _ in tap.calls)]
+    ends += [s.node for s in rehearsal.seen if s.owner == name and s.place in places]
+    return _End(activation_node(node), name, any(_feeds_a_layer(rehearsal.graph, n) for n in ends), places)
+
+
+def _feeds_a_layer(graph: Graph, node: Any) -> bool:
+    """Say whether a parameter enters on the way from the node to the loss."""
+    todo, passed = list(graph.predecessors.get(node, ())), set()
+    while todo:
+        node = todo.pop()
+        if node in passed:
+            continue
+        passed.add(node)
+        for source in graph.successors.get(node, ()):
+            while node_name(source) in PASS_NODES and len(graph.successors.get(source, ())) == 1:
+                source = graph.successors[source][0]
+            if "accumulategrad" in node_name(source):
+                return True
+        todo += graph.predecessors.get(node, ())
+    return False
 
 
 def _drop(setup: Setup, *, required: bool) -> None:
@@ -107,15 +127,17 @@ def _drop(setup: Setup, *, required: bool) -> None:
         return
     module = modules_by_name(model).get(end.owner)
     if module is not None and activation_of(module) is not None:
-        if end.calls > 1:
-            raise NotApplicable(f"`{end.owner}` is called {end.calls} times, and not only at the end")
+        if end.inner:
+            raise NotApplicable(f"`{end.owner}` is called before the end too")
         become(module, "identity", end.owner)
         return
     watch = SwapActivation(end.kind, "identity", frozenset())
     rewrite_in(model, end.owner, watch)
-    places = rehearse(setup, _end_of).places
+    end = rehearse(setup, _end_of)
     withdraw(model, end.owner, watch)
-    swap = SwapActivation(end.kind, "identity", places)
+    if end.inner:
+        raise NotApplicable(f"`{end.owner}`, which makes the {end.kind} at the end, is called before the end too")
+    swap = SwapActivation(watch.kind, "identity", end.places)
     rewrite_in(model, end.owner, swap)
     if not rehearse(setup, lambda r: r.replaced(end.owner, swap.kind)):
         withdraw(model, end.owner, swap)

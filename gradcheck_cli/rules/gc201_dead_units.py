@@ -84,7 +84,7 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
 def measure(profile: Profile, finding: Finding, limits: Mapping[str, float]) -> Reading | None:
     """Return the dead share of the finding's layer, else the worst on the way to the loss, against what chance cannot do."""
     on_path = {layer.name for layer in forward_path(profile)}
-    judged = [x for x in profile.layers if x.units is not None and x.units.units > 1]
+    judged = [x for x in profile.layers if x.units is not None]
     named = [x for x in judged if x.name == finding.layer] or [x for x in judged if x.name in on_path]
     worst = max(named, key=lambda x: x.units.dead_fraction if x.units else 0.0, default=None)
     if worst is None or worst.units is None:
@@ -100,7 +100,7 @@ def _chance(units: int, limits: Mapping[str, float]) -> float:
 
 def _is_dead(layer: LayerProfile, on_path: bool, limits: Mapping[str, float]) -> bool:
     """A narrow side branch that is off altogether can be chance, and a gate that is shut does no harm: only the path counts."""
-    if layer.units is None or layer.units.units < 2:
+    if layer.units is None:
         return False
     share = layer.units.dead_fraction
     chance = _chance(layer.units.units, limits)
@@ -113,7 +113,12 @@ def _example(dead: float, units: int = 32, *, on_path: bool = True) -> Profile:
     return profile_of(*layers) if on_path else profile_of(*layers, spines=())
 
 
-FIRES = (lambda: _example(0.94), lambda: _example(1.0, 4), lambda: _example(1.0, 64, on_path=False))
+FIRES = (
+    lambda: _example(0.94),
+    lambda: _example(1.0, 4),
+    lambda: _example(1.0, 1),  # one unit that is off stops the whole gradient
+    lambda: _example(1.0, 64, on_path=False),
+)
 CLEAN = (
     lambda: _example(0.5),
     lambda: _example(0.0),

@@ -48,9 +48,12 @@ class Attempts:
         """What is unusual about the copies that are tried, in words."""
         return self._bench.remark
 
-    def diagnosis(self, edits: Sequence[Edit], objective: str) -> Diagnosis | str:
-        """Return what the scan says of the edited copy, or why the edits cannot be made."""
-        return _once(self._seen, edits, objective, lambda: self._diagnose(edits, objective))
+    def diagnosis(self, edits: Sequence[Edit], objective: str, draw: int = 0) -> Diagnosis | str:
+        """Return what the scan says of the edited copy, or why the edits cannot be made.
+
+        `draw` counts the random draws of the edits themselves; everything else is as in the scan.
+        """
+        return _once(self._seen, edits, f"{objective} {draw}", lambda: self._diagnose(edits, objective, draw))
 
     def training(self, edits: Sequence[Edit], objective: str, steps: int, deadline: Deadline) -> TrainingProbe | str:
         """Return how edited copies train beside the original, or why they could not. Raises OutOfTime."""
@@ -82,9 +85,9 @@ class Attempts:
         names = [each.name for each in self._subject.objectives]
         return names.index(objective) if objective in names else 0
 
-    def _diagnose(self, edits: Sequence[Edit], objective: str) -> Diagnosis:
+    def _diagnose(self, edits: Sequence[Edit], objective: str, draw: int) -> Diagnosis:
         with self._bench.fresh() as subject:
-            setup = apply(self._setup(subject, objective, self._settings.seed), edits)
+            setup = apply(self._setup(subject, objective, self._settings.seed + draw), edits)
             return diagnose(_edited(setup, self._index(objective)), self._settings)
 
     def _train(self, edits: Sequence[Edit], objective: str, steps: int, deadline: Deadline) -> _Trained:

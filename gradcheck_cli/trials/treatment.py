@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gradcheck_cli import phase
 from gradcheck_cli.diagnosis import Diagnosis
-from gradcheck_cli.records import OUTCOMES, Finding, Prescription, TrainingProbe, Trial
+from gradcheck_cli.records import OUTCOMES, Finding, Outcome, Prescription, TrainingProbe, Trial
 from gradcheck_cli.rules.effect import improvement, measure_effect
 from gradcheck_cli.settings import Settings
 from gradcheck_cli.trials.attempts import Attempts
@@ -101,9 +101,13 @@ class Treatment:
         gain = improvement(effect)
         self._gains[trial.remedies] = gain
         training, remark = None, ""
-        if loop_only or (change.gone and not change.new):
-            training, remark = self._train(trial)
-        outcome, reason = judge_trial(change, gain, loop_only=loop_only, training=training)
+        outcome: Outcome = "improved"
+        clean = change.gone and not change.new
+        reason = self._relapse(trial, after) if clean else ""
+        if not reason:
+            if loop_only or clean:
+                training, remark = self._train(trial)
+            outcome, reason = judge_trial(change, gain, loop_only=loop_only, training=training)
         return dataclasses.replace(
             trial,
             outcome=outcome,
@@ -113,6 +117,17 @@ class Treatment:
             training=training,
             reason="; ".join(r for r in (reason, remark) if r),
         )
+
+    def _relapse(self, trial: Trial, first: Diagnosis) -> str:
+        """Say how often other random draws of the same edits do not cure; "" if none fails, or nothing is random."""
+        failed = 0
+        for draw in range(1, SEEDS):
+            after = self._attempts.diagnosis(trial.edits, self._finding.objective, draw)
+            if isinstance(after, Diagnosis) and after.profiles == first.profiles:
+                return ""
+            change = change_of(self._finding, self._attempts.before, after) if isinstance(after, Diagnosis) else None
+            failed += change is None or not change.gone or bool(change.new)
+        return f"{failed} of {SEEDS} random draws do not cure" if failed else ""
 
     def _train(self, trial: Trial) -> tuple[TrainingProbe | None, str]:
         """Return the training probe, or why there is none; a longer one where the short one shows no gain and time allows."""

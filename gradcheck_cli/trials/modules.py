@@ -70,7 +70,7 @@ def run_once(setup: Setup) -> None:
             with training_mode(model), torch.enable_grad():
                 setup.objective.compute(model, setup.subject.batches[0])
         except (GradcheckError, RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-            said = (str(error) or type(error).__name__).splitlines()[0]
+            said = error.what if isinstance(error, GradcheckError) else (str(error) or type(error).__name__).splitlines()[0]
             raise NotApplicable(f"the model could not be run to see its layers at work: {said}") from error
         finally:
             process.restore()

@@ -25,14 +25,16 @@ def try_remedies(subject: Subject, report: Report, settings: Settings) -> Report
     trials: list[Trial] = []
     cures: list[tuple[Prescription, ...]] = []
     prescriptions = list(report.prescriptions)
+    before, triable = 0, sum(bool(p.edits) for p in prescriptions)
     with untouched(subject.model):
         attempts = _prepare(subject, report, settings, budget)
         for i, finding in enumerate(sick if attempts else ()):
             assert attempts is not None
             mine = [p for p in prescriptions if _is_for(p, finding)]
             share = Deadline(budget.left / (len(sick) - i))
-            treatment = Treatment(attempts, finding, settings, share)
+            treatment = Treatment(attempts, finding, settings, share, (before, triable))
             treatment.run(mine, cures)
+            before += sum(bool(p.edits) for p in mine)
             trials += treatment.best_first()
             if treatment.cure and treatment.cure not in cures:
                 cures.append(treatment.cure)
@@ -40,6 +42,10 @@ def try_remedies(subject: Subject, report: Report, settings: Settings) -> Report
     if attempts is None:
         spent = f"the time budget of {settings.try_budget:g} s is used up"
         prescriptions = [dataclasses.replace(p, reason=p.reason or spent) for p in prescriptions]
+    elif attempts.remark:
+        first, *others = report.profiles
+        told = dataclasses.replace(first, assumptions=(*first.assumptions, attempts.remark))
+        report = dataclasses.replace(report, profiles=(told, *others))
     return dataclasses.replace(report, trials=tuple(trials), prescriptions=tuple(prescriptions))
 
 

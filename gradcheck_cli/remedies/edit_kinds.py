@@ -10,10 +10,11 @@ SCOPES: Mapping[str, str] = {
     "model": "nothing in particular: data, loss, training loop",
     "activations": "the activation that the finding blames or points to, else the usual one, wherever it lies on the way",
     "output activation": "the activation that makes the output, nothing where there is none",
-    "linear": "all linear and convolution layers on the way to the loss; bare weights where there are none",
-    "hidden linear": "those of them that an activation follows",
-    "output layer": "the last of them",
-    "square": "those but the last that have as many outputs as inputs, so that a skip fits",
+    "linear": "all linear and convolution layers that ran; bare weights where there are none",
+    "hidden linear": "those on the way to the loss that an activation follows",
+    "output layer": "the last on the way to the loss",
+    "square": "those on the way to the loss, but the last, that have as many outputs as inputs, so that a skip fits",
+    "branch ends": "those beside the way to the loss that no activation follows: the last of each residual branch",
     "chain": "the linear layers in a row that the finding names, but the last",
     "layer": "the layers that the finding names, as far as the kind of edit works on them",
     "before": "the layers right before those that the finding names",
@@ -24,7 +25,7 @@ SCOPES: Mapping[str, str] = {
     "owners": "the modules of the finding and all around them",
     "gates": "parameters at or near zero that silence what the finding names",
 }
-_PLACES = ("linear", "hidden linear", "output layer", "layer", "before", "parameter", "recurrent weights")
+_PLACES = ("linear", "hidden linear", "output layer", "branch ends", "layer", "before", "parameter", "recurrent weights")
 _ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "softplus")
 _LOSSES = ("cross_entropy", "bce_logits", "nll", "mse", "huber")
 

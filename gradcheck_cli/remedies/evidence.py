@@ -22,6 +22,8 @@ EVIDENCE: Mapping[str, str] = {
     "batch_size": "samples in the batch",
     "has_norm": "whether any normalisation ran",
     "has_skip": "whether the way to the loss has bypassed blocks",
+    "branch_factor": "1/√L for the L bypassed blocks on the way to the loss",
+    "loss_scale": "largest loss scale that does not overflow float16; 65536, where GradScaler starts, if unknown",
     "recurrent": "whether a recurrent layer ran",
     "memory_bias": "gate bias ln(T - 1) with which a memory lasts for the T steps of the sequence; 1 where T is unknown",
     "optimizer": "class name of the optimizer, unknown when none was found",

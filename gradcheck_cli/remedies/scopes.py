@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,9 +71,8 @@ def _output(around: Surroundings) -> list[str]:
 
 
 def _linear(around: Surroundings) -> list[str]:
-    if around.linear:
-        return [x.name for x in around.linear]
-    return [p.name for p in around.profile.parameters if p.role == "weight" and len(p.value.shape) > 1]
+    layers = [x.name for x in around.ran if x.role == "linear"]
+    return layers or [p.name for p in around.profile.parameters if p.role == "weight" and len(p.value.shape) > 1]
 
 
 def _hidden(around: Surroundings) -> list[str]:
@@ -92,6 +92,13 @@ def _hidden(around: Surroundings) -> list[str]:
     on_the_way = {x.name for x in around.linear}
     hidden = [x.name for x in followed if x.name in on_the_way]
     return hidden or [x.name for x in around.linear[:-1]]
+
+
+def _branch_ends(around: Surroundings) -> list[str]:
+    """What follows is told from the order of calls; an attention's projections may count as well."""
+    leaves = [x for x in around.ran if x.leaf and x.role != "shape"]
+    beside = [(x, after) for x, after in itertools.pairwise(leaves) if x.role == "linear" and x.name not in around.path]
+    return [x.name for x, after in beside if after.role != "activation"]
 
 
 def _named_of_roles(place: Place) -> list[str]:
@@ -170,6 +177,7 @@ _OF_THE_PROFILE: Mapping[str, Callable[[Surroundings], Sequence[str]]] = {
     "output activation": _output,
     "linear": _linear,
     "hidden linear": _hidden,
+    "branch ends": _branch_ends,
     "output layer": lambda around: [x.name for x in around.linear[-1:]],
     "square": lambda around: [x.name for x in around.square if x is not around.linear[-1]],
 }

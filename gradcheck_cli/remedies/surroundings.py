@@ -96,6 +96,8 @@ def _facts(profile: Profile, ran: Sequence[LayerProfile], linear: Sequence[Layer
         "batch_size": profile.batch_size,
         "has_norm": any(x.role == "norm" for x in ran),
         "has_skip": any(s.bypassed for spine in profile.spines for s in spine.segments),
+        "branch_factor": _branch_factor(profile),
+        "loss_scale": next((f.loss_scale for f in profile.precision if f.dtype == "float16" and f.loss_scale), 2.0**16),
         "recurrent": bool(profile.times) or any(x.role == "recurrent" for x in ran),
         "optimizer": optimizer,
         "adaptive": any(word in optimizer.lower() for word in _ADAPTIVE),
@@ -116,6 +118,12 @@ def _family(profile: Profile, ran: Sequence[LayerProfile]) -> str:
     sequence = any(x.role in ("attention", "embedding") for x in ran)
     deep = [x for x in linear if x.output is not None and len(x.output.shape) > 2]
     return "sequence" if sequence or 2 * len(deep) > len(linear) > 0 else "linear"
+
+
+def _branch_factor(profile: Profile) -> float:
+    """Return 1/√L for L residual blocks: their sum then grows by a constant (S. De, S. Smith, 2020, section 4)."""
+    blocks = max((sum(s.bypassed for s in spine.segments) for spine in profile.spines), default=0)
+    return _rounded(max(blocks, 1) ** -0.5)
 
 
 def _clip_norm(parameters: Sequence[ParameterProfile]) -> float:

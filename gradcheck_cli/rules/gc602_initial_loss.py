@@ -54,7 +54,11 @@ def check(profile: Profile, limits: Mapping[str, float]) -> Iterator[Finding]:
         layer="",
         message=f"the first loss is {loss:.3g} where a uniform guess{classes} has {uniform:.3g}: "
         f"{loss / uniform:.2g} times as much (limit {limits['ratio']:g})",
-        facts={"ratio": loss / uniform, "classes": profile.objective.classes},
+        facts={
+            "ratio": loss / uniform,
+            "classes": profile.objective.classes,
+            "output_factor": float(f"{uniform / loss:.1g}"),  # the loss of large logits is proportional to them
+        },
     )
 
 

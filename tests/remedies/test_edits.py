@@ -269,3 +269,20 @@ def test_many_findings_on_a_large_model_cost_one_look_at_it(monkeypatch):
     monkeypatch.setattr(prescribing, "surroundings", lambda p: looks.append(p) or real(p))
     prescribe((profile,), [_vanishing(profile)] * 20)
     assert len(looks) == 1
+
+
+def test_residual_branches_start_small_at_their_last_layer():
+    names = ("stem", "a.first", "a.act", "a.second", "b.first", "b.act", "b.second", "head")
+    layers = [layer_of(name, "ReLU" if name.endswith("act") else "Linear") for name in names]
+    main = profile_of(layers[0], layer_of("a"), layer_of("b"), layers[-1]).spines[0]
+    segments = tuple(dataclasses.replace(s, bypassed=s.layer in "ab") for s in main.segments)
+    profile = profile_of(*layers, spines=(dataclasses.replace(main, segments=segments),))
+    edit = _edits(profile, _finding("GC102", "a", facts={"has_skip": True}), "small-branches")[0]
+    assert (edit.layers, edit.options) == (("a.second", "b.second"), {"factor": 0.71})  # 1/√2
+    drawn = _edits(profile, _finding("GC301", facts={"everywhere": True}, affected=names), "usual-scale")[0].layers
+    assert drawn == ("stem", "a.first", "a.second", "b.first", "b.second", "head")
+
+
+def test_nothing_reached_in_float16_is_lifted_by_a_loss_scale():
+    profile = profile_of(layer_of("a"), dtype="float16")
+    assert _edits(profile, _finding("GC403"), "loss-scaling")[0].options == {"scale": 65536.0}

@@ -104,8 +104,13 @@ def rewrite_in(model: nn.Module, owner: str, rewrite: Rewrite) -> None:
 
 def withdraw(model: nn.Module, owner: str, rewrite: Rewrite) -> None:
     """Take back what `rewrite_in` did."""
-    scoped: ScopedForward = vars(modules_by_name(model)[owner])["forward"]
+    module = modules_by_name(model)[owner]
+    scoped: ScopedForward = vars(module)["forward"]
     scoped.rewrites = tuple(r for r in scoped.rewrites if r is not rewrite)
+    if not scoped.rewrites:
+        del module.forward
+        if module.forward != scoped.forward:  # it had a forward of its own before, as an attribute
+            module.forward = scoped.forward
 
 
 @dataclass(eq=False)

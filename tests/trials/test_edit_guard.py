@@ -149,12 +149,13 @@ def test_an_operation_of_the_loss_is_guarded():
 def test_what_cannot_be_guarded_is_refused_and_nothing_edited():
     model = Net(torch.log)
     made = setup(model, (ORDINARY, torch.zeros(())), loss=lambda y, t: (y - t).square().mean())
+    before = digest(made.subject.model)
     for operation, why in (("mul", "cannot be said"), ("sqrt", "no call of sqrt")):
         with pytest.raises(NotApplicable, match=why):
             apply(made, [Edit(kind="guard", layers=("",), options={"operation": operation})])
     with pytest.raises(NotApplicable, match="no module"):
         apply(made, [Edit(kind="guard", layers=("nowhere",), options={"operation": "log"})])
-    torch.testing.assert_close(made.subject.model(ORDINARY), model(ORDINARY))
+    assert digest(made.subject.model) == before
 
 
 @pytest.mark.parametrize("sample", ["nan_in_forward", "nan_in_backward"])

@@ -155,8 +155,10 @@ def test_a_cut_in_the_loss_is_undone():
 @pytest.mark.parametrize("cut", [inference, through_numpy, whole])
 def test_what_cannot_be_undone_is_refused_and_nothing_stays_edited(cut):
     made = setup(drawn(lambda: Towers(cut)), (X, Y))
+    before = digest(made.subject.model)
     with pytest.raises(NotApplicable, match=r"could be undone|does not run"):
         apply(made, [Edit(kind="reconnect", layers=("text",))])
+    assert digest(made.subject.model) == before
     torch.testing.assert_close(made.subject.model(X), drawn(lambda: Towers(cut))(X))
 
 

@@ -46,5 +46,5 @@ def _echo(settings: Settings) -> dict[str, object]:
     """The settings that the verdict depends on."""
     measured = ("batches", "seed", "device", "dtype", "exact")
     judged = ("select", "ignore", "extend_select", "fail_on", "rules")
-    names = (*measured, "no_try", "try_budget", *judged)
+    names = (*measured, "no_try", "try_all", "try_budget", *judged)
     return {name: getattr(settings, name) for name in names}

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")  # endings of a target that holds weights and no code
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
@@ -79,6 +81,7 @@ class Settings:
     exact: bool = _option(False, "Exact histograms where large tensors are otherwise sampled.", "Measurement")
     # trying
     no_try: bool = _option(False, "Suggest remedies without trying them on a copy of the model.", "Trials")
+    try_all: bool = _option(False, "Try every suggestion instead of stopping at the first cure.", "Trials")
     try_budget: float = _option(20.0, "Seconds that trying remedies may take.", "Trials", metavar="SECONDS", above=0)
     # the run
     timeout: float = _option(300.0, "Give up after so many seconds.", "Measurement", above=0)

@@ -35,20 +35,23 @@ class Treatment:
         self._cure: tuple[Prescription, ...] | None = None
 
     def run(self, prescriptions: Sequence[Prescription], cures: Sequence[Sequence[Prescription]]) -> None:
-        """Try until something cures: first what cured other findings of this model, which costs next to nothing."""
+        """Try until something cures, or all: first what cured other findings of this model, which costs next to nothing."""
         triable = [p for p in prescriptions if p.edits]
         self._mine = len(triable)
         known = {cure[0].remedy for cure in cures if len(cure) == 1}
         candidates = [*cures, *((p,) for p in triable if p.remedy not in known)]
         with contextlib.suppress(OutOfTime), self._deadline.kept():
-            if any(self._try(parts).outcome == "cured" for parts in candidates):
+            for parts in candidates:
+                if self._try(parts).outcome == "cured" and not self._settings.try_all:
+                    return
+            if self._cure:
                 return
             self._combine([*triable, *(cure[0] for cure in cures if len(cure) == 1)])
             self._train_improved()
 
     @property
     def cure(self) -> tuple[Prescription, ...] | None:
-        """The remedies that cured together, None while nothing has."""
+        """The remedies that cured first, alone or together; None while nothing has."""
         return self._cure
 
     def best_first(self) -> list[Trial]:
@@ -90,7 +93,7 @@ class Treatment:
         else:
             trial = self._measured(trial, after, loop_only=all(p.cost == "training loop" for p in parts))
         self._trials.append(trial)
-        if trial.outcome == "cured":
+        if trial.outcome == "cured" and self._cure is None:
             self._cure = tuple(parts)
         return trial
 

@@ -35,7 +35,7 @@ def fix(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="model.py, model.py:name or package.module:name.")],
     write: Annotated[
-        bool, typer.Option("--write/--diff", help="Change the files, or print the change as a diff. [default: diff]")
+        bool, typer.Option("--write/--diff", help="Change the files, or print the change as a diff.")
     ] = False,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Read FILE instead of pyproject.toml.")] = None,
     isolated: Annotated[bool, typer.Option("--isolated", help="Read no configuration file.")] = False,

@@ -67,32 +67,33 @@ def last_name(node: cst.BaseExpression) -> str:
 
 def spell(draft: Draft, full: str) -> str:
     """Write a full name as this file would: torch.nn.ReLU → `nn.ReLU`; plans an import where none fits."""
-    names = imported(draft)
-    by_full = {value: key for key, value in reversed(list(names.items()))}
+    by_full = {value: key for key, value in reversed(list(imported(draft).items()))}
+    module, _, name = full.rpartition(".")
     if full in by_full:
         return by_full[full]
-    module, tail = full.rpartition(".")[0], full.rpartition(".")[2]
-    while module:
-        if module in by_full:
-            return f"{by_full[module]}.{tail}"
+    if module in by_full:
+        return f"{by_full[module]}.{name}"
+    if _taken_from(draft, module, name):
+        return name
+    tail = name
+    while "." in module:
         module, _, part = module.rpartition(".")
         tail = f"{part}.{tail}"
-    return _import_for(draft, full)
+        if module in by_full:
+            return f"{by_full[module]}.{tail}"
+    parent, _, short = full.rpartition(".")[0].rpartition(".")
+    draft.add_import(f"from {parent} import {short}" if parent else f"import {short}")
+    return f"{short}.{name}"
 
 
-def _import_for(draft: Draft, full: str) -> str:
-    """Take the name into an existing `from module import ...`, else import it on a line of its own."""
-    module, _, name = full.rpartition(".")
+def _taken_from(draft: Draft, module: str, name: str) -> bool:
+    """Take a name into an existing `from module import ...`; says whether there is one."""
     for source in nodes_of(draft.tree, cst.ImportFrom):
         if source.module is not None and get_full_name_for_node(source.module) == module:
-            if isinstance(source.names, cst.ImportStar):
-                return name
-            draft.change(source, lambda node: _with_name(node, name))
-            return name
-    parent, _, short = module.rpartition(".")
-    line = f"from {parent} import {short}" if parent else f"import {module}"
-    draft.add_import(line)
-    return f"{short}.{name}"
+            if not isinstance(source.names, cst.ImportStar):
+                draft.change(source, lambda node: _with_name(node, name))
+            return True
+    return False
 
 
 def _with_name(node: cst.CSTNode, name: str) -> cst.CSTNode:

@@ -119,19 +119,26 @@ def _initialises(draft: Draft, node: cst.CSTNode) -> bool:
 
 def _behind_attribute(draft: Draft, call: cst.Call, target: cst.Attribute, module: str, suffix: str) -> bool:
     """`self.fc = nn.Linear(...)` and `self.fc(x)`: the module goes beside it, so that the layer's own name keeps."""
+    calls, written = calls_of_attribute(draft, call), _code(draft, target)
     scope = draft.around(call, cst.ClassDef)
-    written = _code(draft, target)
-    if scope is None or not isinstance(target.value, cst.Name):
-        return False
-    calls = [x for x in nodes_of(scope, cst.Call) if _code(draft, x.func) == written]
-    others = [x for x in nodes_of(scope, cst.Attribute) if _code(draft, x) == written]
-    loose = [x for x in others if not _is_called_or_read(draft, x) and not _in_init(draft, x)]
-    if not calls or loose or _exists(scope, target.attr.value + suffix):
+    if not calls or scope is None or _exists(scope, target.attr.value + suffix):
         return False
     draft.add_after(draft.statement(call), f"{written}{suffix} = {module}")
     for each in calls:
         wrap(draft, each, f"{written}{suffix}(_)")
     return True
+
+
+def calls_of_attribute(draft: Draft, call: cst.Call) -> list[cst.Call]:
+    """Return where `self.fc` of `self.fc = nn.Linear(...)` is called; none if it is put to use in other ways too."""
+    target, scope = _assigned_to(draft, call), draft.around(call, cst.ClassDef)
+    if scope is None or not isinstance(target, cst.Attribute) or not isinstance(target.value, cst.Name):
+        return []
+    written = _code(draft, target)
+    others = [x for x in nodes_of(scope, cst.Attribute) if _code(draft, x) == written]
+    if any(not _is_called_or_read(draft, x) and not _in_init(draft, x) for x in others):
+        return []
+    return [x for x in nodes_of(scope, cst.Call) if _code(draft, x.func) == written]
 
 
 def _is_called_or_read(draft: Draft, node: cst.Attribute) -> bool:

@@ -276,6 +276,14 @@ def test_the_seed_decides_and_nothing_else_changes():
     torch.testing.assert_close(copy.deepcopy(edited)(inputs), edited(inputs))
 
 
+def test_what_takes_too_long_to_orthogonalise_is_not_tried(monkeypatch):
+    setup = setup_of(wide(), x(5, 300))
+    monkeypatch.setattr("gradcheck_cli.trials.edits.initialise.MOST_WORK", 300 * 200 * 200 - 1)
+    with pytest.raises(NotApplicable, match="too long"):
+        initialised(setup, "0", scheme="lsuv")
+    assert not torch.equal(initialised(setup, "2", scheme="lsuv")[2].weight, wide()[2].weight)
+
+
 def test_what_cannot_be_initialised_says_why():
     model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
     with pytest.raises(NotApplicable, match="none of the layers"):

@@ -21,6 +21,9 @@ _RECTIFIERS = ("prelu", "rrelu", "relu6", "elu", "celu", "gelu", "silu", "mish",
 _LINEAR = ("none", "identity", "erf", "softsign", "hardtanh", "hardsigmoid", "softmax", "log_softmax", "log_sigmoid", "glu")
 _LSUV_ROUNDS = 5  # D. Mishkin, J. Matas (2016) need one or two
 _LSUV_TOLERANCE = 0.02  # of the standard deviation; theirs is 0.1 of the variance
+# Multiplications of all QR decompositions together, some ten seconds on one core (chosen by us): a layer of 4096 units
+# stays below it, a language model of many such layers does not.
+MOST_WORK = 2e11
 
 SCHEMES = ("he", "xavier", "lecun", "orthogonal", "lsuv", "default")
 
@@ -43,6 +46,8 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     materialise(setup)
     weights = named_weights(setup.subject.model, edit.layers)
     gain = gain_of(str(edit.options.get("gain_of", "relu")) if scheme == "he" else str(edit.options.get("gain_of", "linear")))
+    if scheme in ("orthogonal", "lsuv") and (work := _work(weights)) > MOST_WORK:
+        raise NotApplicable(f"orthogonalising its weights takes {work:.1g} multiplications, which is too long to try")
     if scheme == "default":
         drawn = _reset(weights, setup.seed)
     else:
@@ -65,6 +70,18 @@ def gain_of(activation: str) -> float:
         return float(nn.init.calculate_gain(activation))  # type: ignore[arg-type]
     except ValueError as error:
         raise NotApplicable(f"no gain is known for `{activation}`") from error
+
+
+def _work(weights: list[Weight]) -> float:
+    """The multiplications of the QR decompositions, rows · columns · the smaller of the two for each piece."""
+    total = 0.0
+    for weight in weights:
+        value = weight.value()
+        if value.ndim > 1 and not isinstance(weight.module, nn.Embedding | nn.EmbeddingBag):
+            columns = math.prod(value.shape[1:])
+            parts = [piece.stop - piece.start for piece in pieces_of(weight.module, value)]
+            total += sum(rows * columns * min(rows, columns) for rows in parts)
+    return total
 
 
 def _draw(weight: Weight, scheme: str, gain: float, generator: torch.Generator) -> bool:

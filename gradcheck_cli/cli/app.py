@@ -15,6 +15,7 @@ import typer
 from gradcheck_cli import __version__
 from gradcheck_cli.cli.explain import explain
 from gradcheck_cli.cli.fix import fix
+from gradcheck_cli.cli.no_verdict import form_asked_for, leave_document, usage_error
 from gradcheck_cli.cli.rules import rules
 from gradcheck_cli.cli.scan import scan
 from gradcheck_cli.cli.stderr import show_error
@@ -68,6 +69,8 @@ def run(arguments: list[str]) -> int:
     try:
         app(own, prog_name="gradcheck", obj=tuple(script))
     except SystemExit as stop:
+        if own[:1] == ["scan"] and (misread := usage_error(stop)) is not None:
+            leave_document(misread, form_asked_for(own))
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
     except GradcheckError as error:
         show_error(error, with_trace=shown)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradcheck_cli import __version__
 from gradcheck_cli.cli.flags import with_options
+from gradcheck_cli.cli.no_verdict import leave_document
 from gradcheck_cli.cli.progress import show_print, spinner
 from gradcheck_cli.cli.stderr import show_error
 from gradcheck_cli.cli.terminal import check_writable, emit, save, screen
@@ -42,16 +42,22 @@ def scan(
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
-    configured = configure(target, flags, os.environ, config=config, isolated=isolated)
-    configured = dataclasses.replace(
-        configured, settings=dataclasses.replace(configured.settings, script_args=context.obj or ())
-    )
-    check_settings(configured)
+    form = flags.get("format") or os.environ.get("GRADCHECK_FORMAT")
+    try:
+        configured = configure(target, flags, os.environ, config=config, isolated=isolated)
+        form = configured.display.format
+        configured = dataclasses.replace(
+            configured, settings=dataclasses.replace(configured.settings, script_args=context.obj or ())
+        )
+        check_settings(configured)
+    except GradcheckError as error:
+        leave_document(error, form)  # on stdout: the file may be what is wrong
+        raise
     begun = time.monotonic()
     try:
         report = measure(configured)
     except GradcheckError as error:
-        _deliver_error(error, configured)
+        leave_document(error, form, configured.display.output_file)
         raise
     except KeyboardInterrupt:
         show_error(GradcheckError("E573", "interrupted", "there is no verdict yet", "run it again"), with_trace=False)
@@ -122,7 +128,7 @@ def _deliver(report: Report, configured: Configured, seconds: float) -> None:
         depth=display.depth,
         verbose=display.verbose,
         hints=not display.quiet,
-        source=source_lines(report, configured.settings.cwd),
+        source=source_lines(report),
     )
     text = render(report, look)
     if display.output_file is None:
@@ -135,19 +141,6 @@ def _deliver(report: Report, configured: Configured, seconds: float) -> None:
             sys.stderr.write(f"{summary(report)}\nreport written to {display.output_file}\n")
     if display.verbose:
         sys.stderr.write(f"{seconds:.1f} s\n")
-
-
-def _deliver_error(error: GradcheckError, configured: Configured) -> None:
-    """Leave a document that says "no verdict" where a machine expects the report."""
-    if configured.display.format != "json":
-        return
-    from gradcheck_cli.reporting.json import render_error
-
-    text = render_error(error, __version__)
-    if configured.display.output_file is None:
-        emit(text)
-    else:
-        save(text, configured.display.output_file)
 
 
 def exit_code(report: Report, fail_on: Severity) -> int:

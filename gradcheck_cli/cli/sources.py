@@ -10,12 +10,12 @@ from gradcheck_cli.records import Report
 _LONGEST = 200  # characters; a longer line is no help on a screen
 
 
-def source_lines(report: Report, folder: str | None) -> dict[tuple[str, int], str]:
+def source_lines(report: Report) -> dict[tuple[str, int], str]:
     """Read the line of every finding's site, by (file, line); a line that cannot be read is left out."""
     lines = {}
     for finding in report.findings:
         if site := finding.site:
-            text = linecache.getline(str(Path(folder or ".") / site.file), site.line).strip()
+            text = linecache.getline(str(Path(site.file).resolve()), site.line).strip()
             if text and len(text) <= _LONGEST:
                 lines[site.file, site.line] = text
     return lines

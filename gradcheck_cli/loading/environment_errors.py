@@ -7,7 +7,7 @@ import re
 import torch
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.frames import one_line
+from gradcheck_cli.loading.frames import message, one_line
 
 _NO_CUDA = re.compile(
     r"Torch not compiled with CUDA|Found no NVIDIA driver|No CUDA GPUs are available|CUDA driver version is insufficient"
@@ -21,7 +21,7 @@ _MEMORY = re.compile(
 
 def translate(exc: BaseException) -> GradcheckError | None:
     """E564, E566, E567, E568, E569 or E571, or None when the machine is not to blame."""
-    text = str(exc)
+    text = message(exc)
     if isinstance(exc, RecursionError):
         return GradcheckError(
             "E566", "the code calls itself without end", one_line(exc), "look for a forward or __init__ that calls itself"

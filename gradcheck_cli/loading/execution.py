@@ -25,7 +25,7 @@ import torch
 from gradcheck_cli import phase
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import import_errors
-from gradcheck_cli.loading.frames import is_user_file, shown_path
+from gradcheck_cli.loading.frames import is_user_file, left, shown_path
 from gradcheck_cli.loading.overlay import place_of
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
@@ -62,7 +62,7 @@ def user_surroundings(target: Target, settings: Settings, base: Path) -> Iterato
     try:
         if settings.cwd is not None:
             _enter(base / settings.cwd, settings.cwd)
-        with contextlib.redirect_stdout(sys.stderr):
+        with left(base), contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
         sys.argv, sys.stdin, sys.dont_write_bytecode, cwd = saved

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading import environment_errors, explain_data, explain_dtypes, explain_loss, explain_run
+from gradcheck_cli.loading import environment_errors, explain_data, explain_dtypes, explain_loss, explain_run, program_end
 from gradcheck_cli.loading.base import Batch, Subject
-from gradcheck_cli.loading.frames import one_line
+from gradcheck_cli.loading.frames import one_line, shown_from
 from gradcheck_cli.loading.import_errors import located
 from gradcheck_cli.loading.scene import Scene, innermost_module
 
@@ -25,14 +23,15 @@ def translate(
     layer = layer if layer is not None else innermost_module(error, subject.model)
     scene = Scene(subject=subject, batch=batch or subject.batches[0], phase=phase, layer=layer)
     told = (
-        environment_errors.translate(error)
+        program_end.translate(error)
+        or environment_errors.translate(error)
         or explain_loss.translate(error, scene)
         or explain_dtypes.translate(error, scene)
         or explain_data.translate(error, scene)
         or explain_run.translate(error, scene)
         or _generic(error, scene)
     )
-    return located(told, error, Path.cwd())
+    return located(told, error, shown_from())
 
 
 def _generic(error: BaseException, scene: Scene) -> GradcheckError:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.loading.frames import message
 from gradcheck_cli.loading.model_checks import entry_of
 from gradcheck_cli.loading.scene import Scene
 from gradcheck_cli.loading.signatures import signature_of
@@ -18,7 +19,7 @@ _Maker = Callable[["re.Match[str]", Scene], GradcheckError | None]
 
 def translate(error: BaseException, scene: Scene) -> GradcheckError | None:
     """The data error that the message stands for, None for other messages."""
-    text = str(error)
+    text = message(error)
     for pattern, make in _TABLE:
         match = re.search(pattern, text)
         if match is not None and (told := make(match, scene)) is not None:

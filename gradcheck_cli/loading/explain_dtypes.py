@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.loading.frames import message
 from gradcheck_cli.loading.scene import Scene
 
 _Maker = Callable[["re.Match[str]", Scene], GradcheckError | None]
@@ -34,7 +35,7 @@ DTYPES = {
 def translate(error: BaseException, scene: Scene) -> GradcheckError | None:
     """The dtype error that the message stands for, None for other messages."""
     for pattern, make in _TABLE:
-        match = re.search(pattern, str(error))
+        match = re.search(pattern, message(error))
         if match is not None and (told := make(match, scene)) is not None:
             return told
     return None

@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.loading.base import Objective
 from gradcheck_cli.loading.explain_dtypes import DTYPES
-from gradcheck_cli.loading.frames import one_line
+from gradcheck_cli.loading.frames import message, one_line
 from gradcheck_cli.loading.scene import Scene
 
 _Maker = Callable[["re.Match[str]", Scene], GradcheckError]
@@ -18,7 +19,7 @@ _Maker = Callable[["re.Match[str]", Scene], GradcheckError]
 
 def translate(error: BaseException, scene: Scene) -> GradcheckError | None:
     """The loss error that the message stands for, None for other messages."""
-    text = str(error)
+    text = message(error)
     for pattern, make in _TABLE:
         match = re.search(pattern, text)
         if match is not None:
@@ -28,16 +29,23 @@ def translate(error: BaseException, scene: Scene) -> GradcheckError | None:
             "E457",
             "output and target do not fit in the loss",
             f"{one_line(error, 160)}; {_target(scene)}",
-            "bring the target into the output's shape and dtype",
+            "bring the target into the output's shape and dtype" + (", or give --loss" if _inferred(scene) else ""),
         )
     return None
 
 
 def _target(scene: Scene) -> str:
+    """What is known of the target; and the loss, where the file does not name it."""
     target: Any = scene.batch.target
     if isinstance(target, Tensor):
-        return f"the target is {list(target.shape)} {str(target.dtype).removeprefix('torch.')}"
-    return "the batch has no target" if target is None else f"the target is a {type(target).__name__}"
+        said = f"the target is {list(target.shape)} {str(target.dtype).removeprefix('torch.')}"
+    else:
+        said = "the batch has no target" if target is None else f"the target is a {type(target).__name__}"
+    return said + "".join(f"; the loss {o.name} was {o.origin}" for o in _inferred(scene))
+
+
+def _inferred(scene: Scene) -> list[Objective]:
+    return [o for o in scene.subject.objectives if o.origin.startswith("inferred")]
 
 
 def _span(scene: Scene) -> str:

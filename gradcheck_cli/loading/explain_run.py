@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading.base import Batch, Objective, Subject
-from gradcheck_cli.loading.frames import is_user_file, one_line, shown_path
+from gradcheck_cli.loading.frames import is_user_file, message, one_line, shown_from, shown_path
 from gradcheck_cli.loading.rehearsal import rehearsal
 from gradcheck_cli.loading.scene import Scene
 from gradcheck_cli.loading.tensor_tree import named_tensors
@@ -28,7 +27,7 @@ _FILE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 
 def translate(error: BaseException, scene: Scene) -> GradcheckError | None:
     """E562 for an in-place edit that broke autograd, None for other errors."""
-    text = str(error)
+    text = message(error)
     if _LEAF.search(text):
         return GradcheckError(
             "E562",
@@ -65,7 +64,7 @@ def _named_by_anomaly_mode(scene: Scene) -> tuple[str | None, str | None]:
             found = re.search(r"Error detected in (\w+?)(?:Backward\d*)?\.", str(warning.message))
             if found:
                 lines = [(f, n) for f, n in _FILE_LINE.findall(str(warning.message)) if is_user_file(f)]
-                return found[1], f"{shown_path(lines[-1][0], Path.cwd())}:{lines[-1][1]}" if lines else None
+                return found[1], f"{shown_path(lines[-1][0], shown_from())}:{lines[-1][1]}" if lines else None
     return None, None
 
 
@@ -120,7 +119,7 @@ def _user_line() -> str | None:
     frame = sys._getframe(2)
     while frame is not None:
         if is_user_file(frame.f_code.co_filename):
-            return f"{shown_path(frame.f_code.co_filename, Path.cwd())}:{frame.f_lineno}"
+            return f"{shown_path(frame.f_code.co_filename, shown_from())}:{frame.f_lineno}"
         if frame.f_back is None:
             return None
         frame = frame.f_back

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -47,6 +49,24 @@ def shown_path(filename: str, base: Path) -> str:
         return Path(filename).as_posix()
 
 
+_outside: list[Path] = []  # folders that were left for one the user's code runs in, the first of them gradcheck's own
+
+
+@contextlib.contextmanager
+def left(folder: Path) -> Iterator[None]:
+    """Note that the user's code runs elsewhere than in the folder that gradcheck was run in."""
+    _outside.append(folder)
+    try:
+        yield
+    finally:
+        _outside.pop()
+
+
+def shown_from() -> Path:
+    """The folder that shown paths are relative to: where gradcheck was run, whatever --cwd and the user's code enter."""
+    return _outside[0] if _outside else Path.cwd()
+
+
 def where(exc: BaseException, base: Path) -> str | None:
     """`file:line` of the innermost user frame that raised `exc`."""
     frames = user_frames(exc.__traceback__)
@@ -75,8 +95,16 @@ def defined_at(thing: Any, base: Path) -> str | None:
     return f"{shown_path(file, base)}:{line}" if file is not None and is_user_file(file) else None
 
 
+def message(exc: BaseException) -> str:
+    """What the exception says; nothing where its own `__str__` raises."""
+    try:
+        return str(exc)
+    except Exception:
+        return ""
+
+
 def one_line(exc: BaseException, limit: int = 300) -> str:
     """`TypeName: message` on one line."""
-    text = " ".join(str(exc).split())
+    text = " ".join(message(exc).split())
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__

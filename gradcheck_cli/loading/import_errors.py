@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import environment_errors, missing_modules
-from gradcheck_cli.loading.frames import one_line, shown_path, trace, where
+from gradcheck_cli.loading.frames import message, one_line, shown_path, trace, where
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
 
@@ -100,7 +100,7 @@ def located(error: GradcheckError, exc: BaseException, base: Path) -> GradcheckE
 
 def translate_building(exc: BaseException, what: str) -> GradcheckError:
     """Find the error id for an exception raised while a model is built, at import or by us (E118, E119, or the machine's)."""
-    text = str(exc)
+    text = message(exc)
     if (
         "before Module.__init__() call" in text
         or "object has no attribute '_modules'" in text

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading.base import Batch, Objective, Outcome
 from gradcheck_cli.loading.context import Context
-from gradcheck_cli.loading.frames import one_line
+from gradcheck_cli.loading.frames import message, one_line
 from gradcheck_cli.loading.import_errors import located
 from gradcheck_cli.loading.loss_call import raw_of
 from gradcheck_cli.loading.loss_check import check_loss
@@ -106,7 +106,7 @@ def _check_step(value: Any) -> None:
 
 
 def _asks_for_trainer(exc: Exception) -> bool:
-    text = str(exc)
+    text = message(exc)
     return (
         "not attached to a `Trainer`" in text
         or "trainer" in text.lower()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.frames import defined_at
+from gradcheck_cli.loading.frames import defined_at, shown_from
 
 
 def scalar_of(value: Any) -> Any:
@@ -44,7 +43,7 @@ def check_loss(value: Any, name: str, reduce: str | None = None, function: Calla
             "take its absolute value or real part" if loss.is_complex() else "compute it from floating-point values",
         )
     if error is not None:
-        error.where = defined_at(function, Path.cwd()) if function is not None else None
+        error.where = defined_at(function, shown_from()) if function is not None else None
         raise error
     scalar: Tensor = loss.reshape(())
     return scalar

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.frames import is_ours, is_user_file, one_line, shown_path
+from gradcheck_cli.loading.frames import is_ours, is_user_file, message, one_line, shown_path
 from gradcheck_cli.loading.target import Target
 
 _DISTRIBUTIONS = {
@@ -28,7 +28,7 @@ _LEVELS = 4  # directories above the target in which a missing package is looked
 
 def translate(exc: ImportError, target: Target, base: Path) -> GradcheckError:
     """What an import needed and how to get it."""
-    text = str(exc)
+    text = message(exc)
     if "relative import" in text or "no known parent package" in text:
         return _relative_import(target, base)
     if not isinstance(exc, ModuleNotFoundError) or not exc.name:
@@ -110,7 +110,8 @@ def shadowing(exc: BaseException, target: Target) -> GradcheckError | None:
     for neighbour in sorted(own.parent.glob("*.py")):
         name, file = neighbour.stem, neighbour.resolve()
         loaded = getattr(sys.modules.get(name), "__file__", None)
-        named = loaded is not None and Path(loaded).resolve() == file and f"'{name}" in f"{exc} '{getattr(exc, 'name', '')}"
+        said = f"{message(exc)} '{getattr(exc, 'name', '')}"
+        named = loaded is not None and Path(loaded).resolve() == file and f"'{name}" in said
         if file == own or not (named or file in drawn_in):
             continue
         spec = importlib.machinery.PathFinder.find_spec(name, outside)

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from gradcheck_cli.loading.base import Batch
+from gradcheck_cli.loading.program_end import as_error
 
 
 @contextlib.contextmanager
@@ -27,7 +28,7 @@ def rehearsal(model: nn.Module) -> Iterator[nn.Module]:
     with torch.random.fork_rng(), warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         try:
-            with _stand_in(model) as copied:
+            with _stand_in(model) as copied, as_error():
                 yield copied
         finally:
             np.random.set_state(numpy_state)

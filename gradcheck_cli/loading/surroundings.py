@@ -13,6 +13,8 @@ from pathlib import Path
 from torch import nn
 
 from gradcheck_cli.loading.base import Batch, Objective, Outcome
+from gradcheck_cli.loading.frames import left
+from gradcheck_cli.loading.program_end import as_error
 
 
 def in_surroundings(objective: Objective) -> Objective:
@@ -20,7 +22,7 @@ def in_surroundings(objective: Objective) -> Objective:
     argv, folder, compute = list(sys.argv), Path.cwd(), objective.compute
 
     def run(model: nn.Module, batch: Batch) -> Outcome:
-        with _as_before(argv, folder):
+        with _as_before(argv, folder), as_error():
             return compute(model, batch)
 
     return dataclasses.replace(objective, compute=run)
@@ -30,9 +32,10 @@ def in_surroundings(objective: Objective) -> Objective:
 def _as_before(argv: list[str], folder: Path) -> Iterator[None]:
     saved = sys.argv, sys.stdin, Path.cwd()
     sys.argv, sys.stdin = list(argv), io.StringIO()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        sys.argv, sys.stdin, left = saved
-        os.chdir(left)
+    with left(saved[2]):
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            sys.argv, sys.stdin, before = saved
+            os.chdir(before)

@@ -8,7 +8,6 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gradcheck_cli.loading.base import Outcome
-from gradcheck_cli.loading.frames import is_user_file, shown_path
+from gradcheck_cli.loading.frames import is_user_file, shown_from, shown_path
 from gradcheck_cli.probing.calls import Ownership
 from gradcheck_cli.probing.capture import Capture, graph_of
 from gradcheck_cli.probing.graph import Node
@@ -178,7 +177,7 @@ def _user_site() -> SourceSite | None:
     """The innermost line of the user's own that runs now."""
     for frame, line in traceback.walk_stack(None):
         if is_user_file(frame.f_code.co_filename):
-            return SourceSite(file=shown_path(frame.f_code.co_filename, Path.cwd()), line=line)
+            return SourceSite(file=shown_path(frame.f_code.co_filename, shown_from()), line=line)
     return None
 
 
@@ -186,5 +185,5 @@ def _site_of(stack: str) -> SourceSite | None:
     """The innermost line of the user's own in a formatted stack."""
     for file, line in reversed(re.findall(r'^\s*File "(.+)", line (\d+)', stack, flags=re.MULTILINE)):
         if is_user_file(file):
-            return SourceSite(file=shown_path(file, Path.cwd()), line=int(line))
+            return SourceSite(file=shown_path(file, shown_from()), line=int(line))
     return None

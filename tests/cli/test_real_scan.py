@@ -103,6 +103,35 @@ def test_what_gives_no_verdict_exits_with_2_and_no_traceback(folder: Path, argum
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "id", "why"),
+    [
+        (["--sed", "1"], "E673", "No such option: --sed"),
+        (["other.py"], "E673", "other.py"),
+        (["--seed", "x"], "E675", "it takes a whole number"),
+        (["--select", "GC999"], "E678", ""),
+        (["-o", "well.py"], "E680", "the scan reads this file"),
+    ],
+)
+def test_what_cannot_begin_leaves_a_document_too(folder: Path, arguments: list[str], id: str, why: str) -> None:
+    done = gradcheck("scan", "well.py", *arguments, "--format", "json", cwd=folder)
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["id"]) == (2, id)
+    assert why in error["why"]
+    assert (folder / "well.py").read_text() == WELL
+
+
+@pytest.mark.parametrize(("given", "env"), [(["--output-format=json"], {}), ([], {"GRADCHECK_FORMAT": "json"})])
+def test_however_the_document_is_asked_for(folder: Path, given: list[str], env: dict[str, str]) -> None:
+    assert json.loads(gradcheck("scan", *given, cwd=folder, env=env).stdout)["error"]["id"] == "E673"
+
+
+def test_the_line_to_blame_is_shown_wherever_the_file_runs(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    shown = gradcheck("scan", "sick.py", "--cwd", "elsewhere", "--no-try", cwd=folder).stdout
+    assert re.search(r"\n  where +sick\.py:8  return x\.sqrt\(\)\n", shown), shown
+
+
 def test_the_nearest_rule_is_suggested(folder: Path) -> None:
     assert "did you mean `vanishing-gradient`?" in gradcheck("explain", "vanishing-gradients", cwd=folder).stderr
 

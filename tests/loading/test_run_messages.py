@@ -905,6 +905,78 @@ do   scan the model before it is wrapped for distributed training
 at   model.py:9
 """,
     ),
+    Case(
+        "an exception that cannot be shown",
+        """\
+class Odd(Exception):
+    def __str__(self):
+        raise ValueError('no text')
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+    def forward(self, x):
+        raise Odd
+model = Net()
+x = torch.randn(5, 4)
+""",
+        """
+E561 forward raised in the model itself (Net)
+why  Odd; inputs were input 0 [5, 4] float32
+do   correct it; --traceback shows your frames
+at   model.py:12
+""",
+    ),
+    Case(
+        "an exit in the forward pass",
+        """\
+import sys
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+    def forward(self, x):
+        if x.mean() < 10:
+            sys.exit('too small')
+        return self.layer(x)
+model = Net()
+x, y = torch.randn(5, 4), torch.randn(5, 3)
+""",
+        """
+E561 the model's code ended the program (exit code too small)
+why  a model must return from its forward pass
+do   take the exit out
+at   model.py:11
+""",
+    ),
+    Case(
+        "an exit in the loss",
+        """\
+model = nn.Linear(4, 3)
+x, y = torch.randn(5, 4), torch.randn(5, 3)
+def loss_fn(output, target):
+    exit(3)
+""",
+        """
+E561 the model's code ended the program (exit code 3)
+why  a model must return from its forward pass
+do   take the exit out
+at   model.py:7
+""",
+    ),
+    Case(
+        "a target for which no loss was named",
+        """\
+model = nn.Linear(4, 3)
+x, y = torch.randn(5, 4), torch.randn(5, 2)
+""",
+        """
+E457 output and target do not fit in the loss
+why  RuntimeError: The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 1; the target is [5, 2] float32; the loss mse was inferred from output and target
+do   bring the target into the output's shape and dtype, or give --loss
+at   None
+""",
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.options import check, fields, unknown
-from gradcheck_cli.settings import Display, Settings
+from gradcheck_cli.settings import CHECKPOINTS, Display, Settings
 
 PREFIX = "GRADCHECK_"
 
@@ -87,7 +87,15 @@ def _no_conflict(settings: Settings, display: Display, origins: Mapping[str, str
         if clash:
             names = [origins.get(n, f"--{fields()[n].key}") for n in (first, second)]
             raise GradcheckError("E680", f"{names[0]} and {names[1]} contradict each other", why, "leave one of them out")
-    inputs = [f for f in (settings.target.split(":", 1)[0], settings.data, settings.weights) if f]
+    place = settings.target.split(":", 1)[0]
+    if settings.model and origins["model"].startswith(("--", PREFIX)) and _holds_code(place):
+        raise GradcheckError(
+            "E680",
+            f"{origins['model']} does not go with the target {settings.target}",
+            "it names the class that a checkpoint's weights belong to, and this target is no checkpoint",
+            f"leave it out; the model of a file is named behind it: {place}:{settings.model.rpartition(':')[2]}",
+        )
+    inputs = [f for f in (place, settings.data, settings.weights) if f]
     if display.output_file and Path(display.output_file).resolve() in [Path(f).resolve() for f in inputs]:
         raise GradcheckError(
             "E680",
@@ -95,6 +103,11 @@ def _no_conflict(settings: Settings, display: Display, origins: Mapping[str, str
             "the scan reads this file",
             "give another path for the report",
         )
+
+
+def _holds_code(place: str) -> bool:
+    """Say whether the target is a Python file or a module; what is missing or of another kind is told when it is loaded."""
+    return place.endswith(".py") or not (os.path.exists(place) or Path(place).suffix.lower() in CHECKPOINTS)
 
 
 def _safe(settings: Settings) -> bool:

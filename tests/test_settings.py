@@ -53,11 +53,12 @@ def test_every_option_can_be_given_by_flag_and_variable(project: Path) -> None:
     for name, field in fields().items():
         literal = typing.get_args(field.hint) if typing.get_origin(field.hint) is typing.Literal else ()
         text = literal[0] if literal else texts.get(field.hint, "a=1" if name == "init" else "GC101")
-        given = read({name: [text] if typing.get_origin(field.hint) is tuple else text})
+        target = "weights.pt" if name == "model" else "model.py"  # a class is named for a checkpoint
+        given = configure(target, {name: [text] if typing.get_origin(field.hint) is tuple else text}, {})
         assert getattr(given.settings if hasattr(given.settings, name) else given.display, name) not in (None, (), {})
         assert field.option.help.endswith((".", ";", ")"))
         if not field.option.flag_only:
-            assert read({}, {f"GRADCHECK_{name.upper()}": text}).origins[name] == f"GRADCHECK_{name.upper()}"
+            assert configure(target, {}, {f"GRADCHECK_{name.upper()}": text}).origins[name] == f"GRADCHECK_{name.upper()}"
 
 
 def test_trials_can_be_left_out_and_be_given_more_time(project: Path) -> None:
@@ -222,12 +223,25 @@ def test_a_missing_configuration_is_an_error(project: Path) -> None:
         ({"data": "a.pt", "input": ["8,3"]}, {}, "--data and --input contradict each other"),
         ({"trust_pickle": True, "weights": "a.safetensors"}, {}, "--trust-pickle and --weights contradict each other"),
         ({"output_file": "model.py"}, {}, "--output-file would overwrite model.py"),
+        ({"model": "package.module:Net"}, {}, "--model does not go with the target model.py"),
         ({}, {"config": "a.toml", "isolated": True}, "--config and --isolated contradict each other"),
     ],
 )
 def test_contradictions(project: Path, flags: dict[str, object], more: dict[str, object], what: str) -> None:
     raised = error(flags, **more)
     assert (raised.id, raised.what) == ("E680", what)
+
+
+@pytest.mark.parametrize("target", ["model.py:Net", "package.module:Net", "missing.py"])
+def test_the_class_of_a_checkpoint_goes_with_a_checkpoint(project: Path, target: str) -> None:
+    """A file's `model` is for those targets that need one, and does not stop the others."""
+    with pytest.raises(GradcheckError) as caught:
+        configure(target, {"model": "package.module:Net"}, {})
+    assert caught.value.id == "E680"
+    assert caught.value.do.endswith(f"{target.split(':')[0]}:Net")
+    assert configure("weights.pt", {"model": "package.module:Net"}, {}).settings.model == "package.module:Net"
+    written(project, '[tool.gradcheck]\nmodel = "package.module:Net"\n')
+    assert configure(target, {}, {}).settings.target == target
 
 
 def test_a_word_about_colour_in_a_file_is_weaker_than_the_environment(project: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.settings import CHECKPOINTS
 
-CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 PROGRAMS = (".pt2", ".torchscript", ".jit")
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[\d+\]|\[['\"][^'\"\]]+['\"]\])*\Z")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")

@@ -33,6 +33,7 @@ EVIDENCE: Mapping[str, str] = {
     "clip_value": "median over the parameters of the largest gradient element, at most a typical weight",
     "dtype": "floating-point type that the model computes in",
     "loss_kind": "kind of the objective",
+    "output_activation": "activation that makes the output, lower-case; none",
     "severity": "severity of the finding",
 }
 _INSERTABLE = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "softplus")

@@ -106,6 +106,7 @@ def _facts(profile: Profile, ran: Sequence[LayerProfile], linear: Sequence[Layer
         "clip_value": _clip_value(profile.parameters),
         "dtype": profile.dtype.removeprefix("torch."),
         "loss_kind": profile.objective.kind,
+        "output_activation": profile.objective.output_activation or "none",
     }
 
 

@@ -286,3 +286,10 @@ def test_residual_branches_start_small_at_their_last_layer():
 def test_nothing_reached_in_float16_is_lifted_by_a_loss_scale():
     profile = profile_of(layer_of("a"), dtype="float16")
     assert _edits(profile, _finding("GC403"), "loss-scaling")[0].options == {"scale": 65536.0}
+
+
+def test_a_rectified_output_that_is_off_is_dropped():
+    objective = objective_of("mse", output_activation="relu")
+    profile = profile_of(layer_of("fc"), layer_of("last", "ReLU"), objective=objective)
+    edit = Edit(kind="output", layers=("last",), options={"drop": True})
+    assert _edits(profile, _finding("GC403"), "unbounded-output") == (edit,)

@@ -41,13 +41,18 @@ class Deadline:
             handle.remove()
 
     def pace(self, steps: int) -> Callable[[], None]:
-        """Return a check for before each of `steps` equal steps: it also raises as soon as they can no longer all fit."""
+        """Return a check for before each of `steps` equal steps: it also raises as soon as they can no longer all fit.
+
+        The first step does not count: torch imports and compiles things in it.
+        """
         begun, done = time.monotonic(), 0
 
         def check() -> None:
-            nonlocal done
+            nonlocal begun, done
             self.check()
-            if done >= _STEPS_TO_JUDGE and (time.monotonic() - begun) / done * (steps - done) > self.left:
+            if done == 1:
+                begun = time.monotonic()
+            elif done >= _STEPS_TO_JUDGE and (time.monotonic() - begun) / (done - 1) * (steps - done) > self.left:
                 raise OutOfTime
             done += 1
 

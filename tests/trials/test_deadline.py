@@ -71,6 +71,13 @@ def test_a_run_that_cannot_end_in_time_stops_early(clock: Clock) -> None:
     assert steps == 3
 
 
+def test_a_slow_first_step_says_nothing_of_the_others(clock: Clock) -> None:
+    check = Deadline(10.0).pace(100)
+    for step in range(100):
+        check()
+        clock.now += 0.01 if step else 5.0
+
+
 def test_a_run_that_fits_is_left_alone(clock: Clock) -> None:
     check = Deadline(10.0).pace(100)
     for _ in range(100):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gradcheck_cli import phase
 from gradcheck_cli.diagnosis import Diagnosis
 from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.probing.sandbox import untouched
@@ -39,6 +40,7 @@ def try_remedies(subject: Subject, report: Report, settings: Settings) -> Report
             if treatment.cure and treatment.cure not in cures:
                 cures.append(treatment.cure)
             prescriptions = [treatment.stated(p) if _is_for(p, finding) else p for p in prescriptions]
+            phase.interim(dataclasses.replace(report, trials=tuple(trials), prescriptions=tuple(prescriptions)))
     if attempts is None:
         spent = f"the time budget of {settings.try_budget:g} s is used up"
         prescriptions = [dataclasses.replace(p, reason=p.reason or spent) for p in prescriptions]

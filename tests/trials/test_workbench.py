@@ -99,8 +99,12 @@ def test_put_back_also_when_the_trial_is_interrupted() -> None:
     model = WithClosure()
     bench = Workbench(subject_of(model), seed=0)
     weight = model.first.weight.detach().clone()
-    with pytest.raises(KeyboardInterrupt), bench.fresh() as mine:
-        with torch.no_grad():
+
+    def interrupted() -> None:
+        with bench.fresh() as mine, torch.no_grad():
             mine.model.first.weight.zero_()
-        raise KeyboardInterrupt
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert torch.equal(model.first.weight, weight)

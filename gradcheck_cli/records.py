@@ -48,12 +48,12 @@ class Histogram:
 
     def share_below(self, exponent: int) -> float:
         """Share of the looked-at values that are non-zero and smaller than 2^exponent."""
-        below = sum(c for i, c in enumerate(self.counts) if self.first + i < exponent)
+        below = sum(self.counts[: max(exponent - self.first, 0)])
         return below / self.total if self.total else 0.0
 
     def share_from(self, exponent: int) -> float:
         """Share of the looked-at values that are at least 2^exponent."""
-        above = sum(c for i, c in enumerate(self.counts) if self.first + i >= exponent)
+        above = sum(self.counts[max(exponent - self.first, 0) :])
         return above / self.total if self.total else 0.0
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from gradcheck_cli.probing.graph import Node
-from gradcheck_cli.probing.statistics import Summary
+from gradcheck_cli.probing.statistics import Summary, combined
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +36,11 @@ class Tap:
     node: Node
     number: int
     calls: list[tuple[Call, int]]
-    gradient: Summary | None = None
+    gradients: list[Summary] = field(default_factory=list)  # one for each time that the backward pass comes by
+
+    @property
+    def gradient(self) -> Summary | None:
+        return combined(self.gradients)
 
 
 @dataclass(slots=True)
@@ -78,7 +82,7 @@ def module_names(model: nn.Module) -> dict[int, str]:
         names.setdefault(id(module), name.replace("_orig_mod.", "").removesuffix("_orig_mod").removesuffix("."))
     for name, module in list(model.named_modules()):
         for key, value in vars(module).items():
-            if key in ("_modules", "_parameters", "_buffers") or not isinstance(value, (list, tuple, dict)):
+            if not isinstance(value, (list, tuple, dict)) or not value or key in ("_modules", "_parameters", "_buffers"):
                 continue
             for index, item in value.items() if isinstance(value, dict) else enumerate(value):
                 if isinstance(item, nn.Module) and id(item) not in names:

@@ -146,7 +146,11 @@ def role_of(module: nn.Module) -> Role:
 
 def node_name(node: object) -> str:
     """The autograd node's operation, lower-case: AddmmBackward0 → addmm."""
-    name: str = node.name()  # type: ignore[attr-defined]
+    return _operation(node.name())  # type: ignore[attr-defined]
+
+
+@functools.lru_cache(maxsize=1024)
+def _operation(name: str) -> str:
     name = re.sub(r"Backward\w*$", "", name.rsplit("::", 1)[-1])
     return name.lower().removeprefix("safe")
 

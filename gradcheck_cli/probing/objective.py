@@ -11,11 +11,11 @@ from torch.autograd.graph import get_gradient_edge
 
 from gradcheck_cli.loading.base import Batch, Objective, Outcome
 from gradcheck_cli.probing.calls import Ownership
-from gradcheck_cli.probing.forward import variation_between_samples
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.kinds import PASS_NODES, activation_node, node_name
 from gradcheck_cli.probing.statistics import as_dense, summarise
 from gradcheck_cli.probing.tensors import named_tensors_in, tensors_in
+from gradcheck_cli.probing.variation import variation_between_samples
 from gradcheck_cli.records import InputProfile, ObjectiveProfile
 
 _OUTPUT_NAMES = ("logits", "output", "prediction", "pred", "out", "y")

@@ -33,7 +33,7 @@ def functional_facts(plan: SpinePlan, graph: Graph) -> dict[Node, LayerForward]:
             result = _again(kind, node, before)
         forward = LayerForward()
         if isinstance(result, Tensor):
-            forward.output = summarise(result, histogram=False)
+            forward.outputs.append(summarise(result, histogram=False))
             unit_dim = _unit_dim(node, graph, result)
             forward.units = unit_facts(kind, result, unit_dim, before=before, limits=limits_of(node))
         facts[node] = forward

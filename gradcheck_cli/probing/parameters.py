@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from gradcheck_cli.loading.base import OptimizerSpec
+from gradcheck_cli.probing.deferred import Deferred
 from gradcheck_cli.probing.graph import Graph
 from gradcheck_cli.probing.kinds import PASS_NODES, node_name, role_of, role_of_node
-from gradcheck_cli.probing.statistics import as_dense, summarise
+from gradcheck_cli.probing.statistics import Summary, as_dense
 from gradcheck_cli.probing.updates import update_ratio
 from gradcheck_cli.records import ParameterProfile, SourceSite, State
 
@@ -21,6 +22,7 @@ ParameterRole = Literal["weight", "bias", "scale", "embedding", "recurrent", "ot
 # A bias gradient is a sum over samples and positions. Where it is this much smaller than the L2 norm of what is summed,
 # the terms cancel to rounding noise: a bias before BatchNorm, a key bias of attention. float32 keeps about 1e-7.
 _CANCELLED = 3e-6
+_GROUP = 128  # parameters reduced together, before their records are made
 
 
 def parameters_in(graph: Graph) -> tuple[set[int], set[int]]:
@@ -49,73 +51,84 @@ def build_parameters(
     output_gradient: Mapping[str, float],
     optimizer: OptimizerSpec | None,
     sites: Mapping[str, SourceSite],
-    *,
-    exact: bool,
+    deferred: Deferred,
 ) -> tuple[ParameterProfile, ...]:
     """Read every parameter and its `.grad` after the backward pass; tied parameters once, with their aliases.
 
     `reached` and `multiplied` come from `parameters_in`; `output_gradient` is the gradient's L2 per layer.
     """
-    owners = _owners(model)
-    names: dict[int, list[str]] = {}
-    unique: dict[int, nn.Parameter] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name.replace("_orig_mod.", ""))
-        unique[id(parameter)] = parameter
-    profiles = []
-    for key, parameter in unique.items():
-        layer, module = owners[key]
-        name, *aliases = names[key]
-        role = _role(name, parameter, module, key in multiplied)
-        state = _state(parameter, key in reached)
-        whole = output_gradient.get(layer, 0.0)
-        profile = _read(name, layer, module, parameter, role, state, whole, optimizer, exact=exact)
-        profiles.append(replace(profile, aliases=tuple(aliases), site=sites.get(layer)))
+    found, profiles = _find(model), list[ParameterProfile]()
+    for start in range(0, len(found), _GROUP):
+        group = found[start : start + _GROUP]
+        for p in group:
+            p.value, gradient = deferred.summarise(p.parameter, histogram=False, peak=False), p.parameter.grad
+            p.gradient = None if gradient is None else deferred.summarise(gradient)
+        deferred.flush()
+        for p in group:
+            role = _role(p.names[0], p.parameter, p.module, id(p.parameter) in multiplied)
+            state = _state(p.parameter, id(p.parameter) in reached)
+            profiles.append(_profile(p, role, state, output_gradient.get(p.layer, 0.0), optimizer, sites.get(p.layer)))
     return tuple(profiles)
 
 
-def _read(
-    name: str,
-    layer: str,
-    module: nn.Module,
-    parameter: nn.Parameter,
+@dataclass(slots=True)
+class _Found:
+    """A parameter, its names, the module that holds it first, and its numbers: those of the value and of the gradient."""
+
+    parameter: nn.Parameter
+    names: list[str]
+    layer: str
+    module: nn.Module
+    value: Summary = field(default_factory=Summary)
+    gradient: Summary | None = None
+
+
+def _find(model: nn.Module) -> list[_Found]:
+    found: dict[int, _Found] = {}
+    for layer, module in model.named_modules(remove_duplicate=False):
+        for last, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            name = (f"{layer}.{last}" if layer else last).replace("_orig_mod.", "")
+            if id(parameter) in found:
+                found[id(parameter)].names.append(name)
+            else:
+                found[id(parameter)] = _Found(parameter, [name], layer.replace("_orig_mod.", ""), module)
+    return list(found.values())
+
+
+def _profile(
+    found: _Found,
     role: ParameterRole,
     state: State,
     output_gradient: float,
     optimizer: OptimizerSpec | None,
-    *,
-    exact: bool,
+    site: SourceSite | None,
 ) -> ParameterProfile:
-    value, gradient = summarise(parameter, histogram=False, peak=False), parameter.grad
-    summary = None if gradient is None else summarise(gradient, exact=exact)
-    fan_in, fan_out = _fans(parameter, module)
+    parameter, summary = found.parameter, found.gradient
+    gradient = parameter.grad
+    fan_in, fan_out = _fans(parameter, found.module)
     cancelled = role == "bias" and summary is not None and 0 < summary.l2 < _CANCELLED * output_gradient
+    dense = as_dense(parameter)
     return ParameterProfile(
-        name=name,
-        layer=layer,
-        layer_kind=type(module).__name__,
+        name=found.names[0],
+        aliases=tuple(found.names[1:]),
+        layer=found.layer,
+        layer_kind=type(found.module).__name__,
         role=role,
         state=state,
-        value=value.to_stats(),
+        value=found.value.to_stats(),
         gradient=None if summary is None else summary.to_stats(),
         gradient_l1=None if summary is None else summary.l1(),
         fan_in=fan_in,
         fan_out=fan_out,
-        constant=_constant(parameter),
-        identical_units=_identical(parameter),
+        constant=dense is not None and _constant(dense),
+        identical_units=dense is not None and _identical(dense),
         noise="its terms cancel, as those of a bias before a normalisation or of an attention key do" if cancelled else None,
-        update_ratio=None if gradient is None else update_ratio(parameter, gradient, value.l2, optimizer),
+        update_ratio=None if gradient is None else update_ratio(parameter, gradient, found.value.l2, optimizer),
         touched_fraction=_touched(gradient) if role == "embedding" and gradient is not None else None,
+        site=site,
     )
-
-
-def _owners(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
-    """Name and module that hold each parameter, by the parameter's id; a tied one belongs to the first that holds it."""
-    owners: dict[int, tuple[str, nn.Module]] = {}
-    for name, module in model.named_modules():
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(id(parameter), (name.replace("_orig_mod.", ""), module))
-    return owners
 
 
 def _state(parameter: nn.Parameter, reached: bool) -> State:
@@ -151,20 +164,19 @@ def _fans(parameter: Tensor, module: nn.Module) -> tuple[int | None, int | None]
     return (out, into) if type(module).__name__ == "Conv1D" else (into, out)
 
 
-def _constant(parameter: Tensor) -> bool:
-    dense = as_dense(parameter)
-    if dense is None or dense.numel() < 2:
+def _constant(values: Tensor) -> bool:
+    if values.numel() < 2:
         return False
-    flat = dense.reshape(-1)
+    flat = values.reshape(-1)
     return flat[0].item() == flat[-1].item() and bool((flat == flat[0]).all())  # two numbers tell most tensors apart
 
 
-def _identical(parameter: Tensor) -> bool:
-    dense = as_dense(parameter)
-    if dense is None or dense.ndim < 2 or dense.shape[0] < 2 or dense.numel() == 0:
+def _identical(values: Tensor) -> bool:
+    if values.ndim < 2 or values.shape[0] < 2 or values.numel() == 0:
         return False
-    rows = dense.reshape(dense.shape[0], -1)
-    return rows[0, 0].item() == rows[1, 0].item() and bool((rows == rows[:1]).all())
+    rows = values.reshape(values.shape[0], -1)
+    first = rows[:2, 0].tolist()
+    return first[0] == first[1] and bool((rows == rows[:1]).all())
 
 
 def _touched(gradient: Tensor) -> float | None:

@@ -18,23 +18,23 @@ def forecast_precision(layers: Iterable[LayerProfile], parameters: Iterable[Para
     """
     layers = list(layers)
     gradients = [(x.name, x.gradient) for x in layers if x.gradient] + [(p.name, p.gradient) for p in parameters if p.gradient]
-    gradients = [(name, g) for name, g in gradients if _nonzero(g)]
-    largest = max((g.abs_max for _, g in gradients if math.isfinite(g.abs_max)), default=0.0)
+    found = [(name, g, count) for name, g in gradients if (count := _nonzero(g))]
+    largest = max((g.abs_max for _, g, _ in found if math.isfinite(g.abs_max)), default=0.0)
     forward = max((x.output.abs_max for x in layers if x.output is not None), default=0.0)
-    return tuple(_forecast(name, low, high, gradients, largest, forward) for name, low, high in _FORMATS) if gradients else ()
+    return tuple(_forecast(name, low, high, found, largest, forward) for name, low, high in _FORMATS) if found else ()
 
 
 def _forecast(
-    dtype: str, low: int, high: int, gradients: list[tuple[str, TensorStats]], largest: float, forward: float
+    dtype: str, low: int, high: int, gradients: list[tuple[str, TensorStats, float]], largest: float, forward: float
 ) -> PrecisionForecast:
     # One power of two of head room: gradients of the next steps are not exactly those of this one.
     room = high - 1 - math.ceil(math.log2(largest)) if largest > 0 else 0
-    shares = {name: _share(g, low) for name, g in gradients}
+    shares = {name: _share(g, low) for name, g, _ in gradients}
     worst = max(shares, key=lambda n: shares[n])
-    total = sum(_nonzero(g) for _, g in gradients)
-    now = sum(shares[name] * _nonzero(g) for name, g in gradients) / total
-    scaled = sum(_share(g, low - room) * _nonzero(g) for _, g in gradients) / total
-    over = sum(g.histogram.share_from(high) * g.numel for _, g in gradients if g.histogram) / total
+    total = sum(count for _, _, count in gradients)
+    now = sum(shares[name] * count for name, _, count in gradients) / total
+    scaled = sum(_share(g, low - room) * count for _, g, count in gradients) / total
+    over = sum(g.histogram.share_from(high) * g.numel for _, g, _ in gradients if g.histogram) / total
     return PrecisionForecast(
         dtype=dtype,
         underflow_fraction=now,

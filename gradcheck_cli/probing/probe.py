@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from gradcheck_cli import __version__
 from gradcheck_cli.loading.base import Objective, Subject
 from gradcheck_cli.probing.calls import Ownership
 from gradcheck_cli.probing.capture import Capture, graph_of
+from gradcheck_cli.probing.deferred import Deferred
 from gradcheck_cli.probing.dependence import input_dependence
 from gradcheck_cli.probing.forward import ForwardObserver
 from gradcheck_cli.probing.graph import Graph, Node
@@ -30,7 +32,6 @@ from gradcheck_cli.probing.recurrence import ends_only, fused_times, loop_times
 from gradcheck_cli.probing.running import Measurer, backward_pass, forward_pass
 from gradcheck_cli.probing.sandbox import untouched
 from gradcheck_cli.probing.spine import SpinePlan, build_spines, plan_spines
-from gradcheck_cli.probing.statistics import Summary, summarise
 from gradcheck_cli.records import (
     LayerProfile,
     LinearPair,
@@ -112,20 +113,21 @@ class _Seen:
 
 def observe(measurer: Measurer) -> tuple[Profile, Sequences]:
     """Run one forward and one backward pass under observation and reduce all that was seen to a profile."""
-    seen = _one_pass(measurer)
-    return _profile_of(measurer, seen), seen.sequences
+    deferred = Deferred(exact=measurer.exact)
+    seen = _one_pass(measurer, deferred)
+    return _profile_of(measurer, seen, deferred), seen.sequences
 
 
-def _one_pass(measurer: Measurer) -> _Seen:
-    observer = ForwardObserver(batch_size_of(measurer.batch))
+def _one_pass(measurer: Measurer, deferred: Deferred) -> _Seen:
+    observer = ForwardObserver(batch_size_of(measurer.batch), deferred)
     sites, gaps = measurer.subject.sites, list[str]()
-    with Capture(measurer.model, on_output=observer.see, reduce=lambda g: summarise(g, exact=measurer.exact)) as capture:
+    with Capture(measurer.model, on_output=observer.see, reduce=deferred.summarise) as capture:
         outcome = forward_pass(measurer, capture)
         graph, ownership = graph_of(outcome.loss), Ownership(capture.calls)
         plan = plan_spines(graph, capture)
         functional = functional_facts(plan, graph)
         for node in plan.operations.keys() - plan.module_taps.keys():
-            capture.watch_operation(node, capture.reduce if node in functional else _norm_only)
+            capture.watch_operation(node, functools.partial(deferred.summarise, histogram=node in functional))
         objective = objective_profile(measurer.objective, outcome, graph, ownership)
         times = _attempt("gradient through time", lambda: loop_times(capture, graph, sites, measurer.seed), gaps) or ()
         pairs = find_linear_pairs(graph, capture, {node for _, chain in plan.chains for node in chain})
@@ -133,6 +135,7 @@ def _one_pass(measurer: Measurer) -> _Seen:
         in_graph = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
         assumptions = outcome.assumptions
         backward_pass(measurer, capture, outcome)
+        observer.finish()
         del outcome
         seen = _Seen(
             objective=objective,
@@ -152,13 +155,11 @@ def _one_pass(measurer: Measurer) -> _Seen:
     return seen
 
 
-def _profile_of(measurer: Measurer, seen: _Seen) -> Profile:
+def _profile_of(measurer: Measurer, seen: _Seen, deferred: Deferred) -> Profile:
     """Add the parameters to what the pass showed; their gradients still stand in `.grad`."""
     model, subject = measurer.model, measurer.subject
     gradients = {layer.name: layer.gradient.l2 for layer in seen.layers if layer.gradient is not None}
-    parameters = build_parameters(
-        model, seen.reached, seen.multiplied, gradients, subject.optimizer, subject.sites, exact=measurer.exact
-    )
+    parameters = build_parameters(model, seen.reached, seen.multiplied, gradients, subject.optimizer, subject.sites, deferred)
     layers, unseen = without_overwritten(seen.layers, parameters, seen.in_graph, seen.edited)
     chosen = subject.optimizer
     return Profile(
@@ -214,10 +215,6 @@ def look_closer(profile: Profile, measurer: Measurer, sequences: Sequences) -> P
         input_dependence=dependence,
         gaps=tuple(gaps),
     )
-
-
-def _norm_only(gradient: torch.Tensor) -> Summary:
-    return summarise(gradient, histogram=False)
 
 
 def _attempt(what: str, measure: Callable[[], _T], gaps: list[str]) -> _T | None:

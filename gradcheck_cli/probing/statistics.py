@@ -7,6 +7,7 @@ cache is read by a dot product and an `aminmax`; only a chunk outside float32's 
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Summary:
     zeros: int = 0  # among `looked_at`
     looked_at: int = 0
     sampled: bool = False
+    variation: float | None = None  # between the samples of the batch, where it was asked for; not of several calls
+    dead_units: float | None = None  # share of the units, likewise
 
     def add(self, other: Summary) -> None:
         """Combine with another call's summary: squares add up, the maximum is kept."""
@@ -73,14 +76,12 @@ class Summary:
         """L1 norm from the histogram: values in [2^e, 2^(e+1)) count 1.44·2^e (log-uniform), right to a few percent."""
         if self.exponents is None or not self.looked_at:
             return None
-        filled = np.flatnonzero(self.exponents)
-        sizes = np.ldexp(1.4427, filled - self.bias)
-        return float(np.dot(self.exponents[filled], sizes)) * self.numel / self.looked_at
+        return float(np.dot(self.exponents, _sizes(len(self.exponents), self.bias))) * self.numel / self.looked_at
 
     def to_stats(self) -> TensorStats:
         histogram = None
         if self.exponents is not None:
-            filled = np.flatnonzero(self.exponents)
+            filled = self.exponents.nonzero()[0]
             low, high = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (self.bias, self.bias)
             counts = tuple(self.exponents[low:high].tolist())
             histogram = Histogram(first=low - self.bias, counts=counts, total=self.looked_at, sampled=self.sampled)
@@ -97,6 +98,22 @@ class Summary:
             nonfinite=self.nonfinite,
             histogram=histogram,
         )
+
+
+@functools.cache
+def _sizes(length: int, bias: int) -> npt.NDArray[np.float64]:
+    """What a value counts in L1 by its exponent; the last one is that of NaN and Inf, which no table counts."""
+    return np.append(np.ldexp(1.4427, np.arange(length - 1) - bias), 0.0)
+
+
+def combined(summaries: list[Summary]) -> Summary | None:
+    """The sum of several; None of none."""
+    if len(summaries) < 2:
+        return summaries[0] if summaries else None
+    total = copy.copy(summaries[0])
+    for summary in summaries[1:]:
+        total.add(summary)
+    return total
 
 
 def as_dense(tensor: Tensor) -> Tensor | None:
@@ -143,7 +160,7 @@ def summarise(tensor: Tensor, *, histogram: bool = True, mean: bool = False, exa
         _sampled_peak(flat, out)
     if histogram and not whole:
         out.sampled = True
-        _count_exponents(_widen(_sample(flat)), out)
+        _count_exponents(_widen(sample(flat).flatten()), out)
     return out
 
 
@@ -174,7 +191,7 @@ def _norm_alone(part: Tensor, out: Summary) -> bool:
 
 
 def _sampled_peak(flat: Tensor, out: Summary) -> None:
-    looked_at = flat if out.l2 >= _HALF_MAX else _sample(flat)  # no element is larger than the L2 norm
+    looked_at = flat if out.l2 >= _HALF_MAX else sample(flat)  # no element is larger than the L2 norm
     low, high = torch.aminmax(looked_at)
     largest = max(-float(low), float(high))
     if math.isfinite(largest):
@@ -220,13 +237,50 @@ def _count_exponents(part: Tensor, out: Summary) -> None:
         out.looked_at -= int(strange)
         counts[-1] = 0
     if tiny:
-        zeros = part.numel() - int(torch.count_nonzero(part).item())
+        zeros = part.numel() - int((torch.count_nonzero(part) if strange else _nonzeros(part)).item())
         out.zeros += zeros
         counts[0] = 0 if width == 256 else tiny - zeros
         if width == 256 and tiny > zeros:  # float64 holds float32's subnormals as normal numbers
             small = part.double()[(part != 0) & (part.abs() < 2.0**-126)]
             out.count(torch.bincount((small.view(torch.int64) >> 52) & 0x7FF, minlength=2048).cpu().numpy(), _WIDE_BIAS)
     out.count(counts, bias)
+
+
+def _nonzeros(part: Tensor) -> Tensor:
+    """The number of non-zero elements along the last dimension, at most CHUNK, none NaN; many times faster than counting."""
+    return part.sign().abs_().sum(-1)
+
+
+def add_norms(rows: Tensor, summaries: list[Summary]) -> None:
+    """Fill in L2 and largest magnitude of each float32 row of a [rows, n] tensor, n at most CHUNK."""
+    peaks = torch.maximum(rows.amax(1), -rows.amin(1)).tolist()
+    scales = [1.0 if _SAFE_LOW < p < _SAFE_HIGH or not _NORMAL_LOW < p < _NORMAL_HIGH else p for p in peaks]
+    if any(scale != 1.0 for scale in scales):
+        rows = rows / torch.tensor(scales, dtype=torch.float32).unsqueeze(1)
+    norms = torch.linalg.vector_norm(rows, dim=1).tolist()
+    for i, summary in enumerate(summaries):
+        if scales[i] != 1.0 or _SAFE_LOW < peaks[i] < _SAFE_HIGH:
+            summary.l2, summary.abs_max = scales[i] * norms[i], peaks[i]
+        else:
+            _reduce(rows[i], summary, mean=False)
+
+
+def add_histograms(rows: Tensor, summaries: list[Summary], *, exact: bool) -> None:
+    """Add the histogram of each float32 row of a contiguous [rows, n] tensor, n at most CHUNK, to its empty summary."""
+    if not exact and rows.shape[1] > SAMPLE:
+        rows = sample(rows).flatten(-2)
+        for summary in summaries:
+            summary.sampled = True
+    bits = torch.bitwise_right_shift(rows.view(torch.int32), _SHIFT).bitwise_and_(_EXPONENT).add_(_TABLES[: len(rows)])
+    tables = torch.bincount(bits.view(-1), minlength=256 * len(rows)).view(-1, 256).numpy()
+    nonzeros = _nonzeros(rows).tolist() if tables[:, 0].any() else [rows.shape[1]] * len(rows)
+    for i, summary in enumerate(summaries):
+        counts, zeros = tables[i], rows.shape[1] - nonzeros[i]
+        if counts[-1] or counts[0] != zeros:  # NaN, Inf or subnormal numbers
+            _count_exponents(rows[i], summary)
+            continue
+        counts[0] = 0
+        summary.exponents, summary.looked_at, summary.zeros = counts, rows.shape[1], int(zeros)
 
 
 def _widest(exponents: npt.NDArray[np.int64], bias: int) -> npt.NDArray[np.int64]:
@@ -236,6 +290,8 @@ def _widest(exponents: npt.NDArray[np.int64], bias: int) -> npt.NDArray[np.int64
 
 
 _SHIFT = torch.tensor(23, dtype=torch.int32)  # as a tensor: a Python int would be converted on every call
+_EXPONENT = torch.tensor(255, dtype=torch.int32)
+_TABLES = torch.arange(0, 256 * 64, 256, dtype=torch.int32).unsqueeze(1)  # where the counts of each row of a block begin
 _scratch: dict[int, tuple[Tensor, Tensor]] = {}  # buffers by length, for the few lengths up to CHUNK that a model has
 _SCRATCH_LENGTHS = 256
 
@@ -256,14 +312,20 @@ def _exponents32(part: Tensor) -> Tensor:
     return low_byte.copy_(shifted)  # the low byte is the exponent, the sign falls off
 
 
-def _sample(flat: Tensor) -> Tensor:
-    """At most SAMPLE elements in runs of neighbours, a fixed choice for a given length.
+def sample(flat: Tensor) -> Tensor:
+    """At most SAMPLE elements of the last dimension, a fixed choice for a given length: [..., runs, neighbours], a view.
 
     The step between runs shares no factor with 210, so that it does not fall in step with the usual layer widths and
     look at the same channels again and again.
     """
-    rows = flat.numel() // _RUN
-    step = -(-flat.numel() // SAMPLE)
+    runs, step = _runs(flat.shape[-1])
+    return flat[..., : runs * _RUN].view(*flat.shape[:-1], runs, _RUN)[..., ::step, :]
+
+
+@functools.cache
+def _runs(size: int) -> tuple[int, int]:
+    """How many runs there are in so many elements, and the step between those that are taken."""
+    step = -(-size // SAMPLE)
     while math.gcd(step, 210) > 1:
         step += 1
-    return flat[: rows * _RUN].view(rows, _RUN)[::step].reshape(-1)
+    return size // _RUN, step

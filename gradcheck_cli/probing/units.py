@@ -10,7 +10,8 @@ from torch import Tensor
 from gradcheck_cli.probing.kinds import BEST_GAIN
 from gradcheck_cli.records import UnitFacts
 
-_DYING = {"relu", "relu6", "threshold"}  # activations whose gradient is exactly zero where the output is exactly zero
+RECTIFIERS = ("relu", "relu6")  # never negative
+_DYING = {*RECTIFIERS, "threshold"}  # activations whose gradient is exactly zero where the output is exactly zero
 _FLAT_KINDS = {"sigmoid", "tanh", "softsign", "erf", "hardtanh", "hardsigmoid"}
 # A sample is in the flat part of a bounded activation where its derivative is below this share of the best one:
 # |x| > 2.2 for tanh, |x| > 4.4 for sigmoid.
@@ -50,6 +51,25 @@ def unit_facts(
         dead_fraction=dead,
         saturated_fraction=share,
         saturated_units=units,
+        best_gain=BEST_GAIN.get(kind),
+    )
+
+
+def dead_fractions(outputs: Tensor, unit_dim: int) -> list[float]:
+    """Share of dead units of each of several outputs of a relu, [outputs, samples, ..., units, ...]."""
+    others = [d for d in range(1, outputs.ndim) if d != unit_dim]
+    alive = outputs.amax(others) != 0
+    return [1.0 - share for share in alive.float().mean(1).tolist()]
+
+
+def rectifier_facts(kind: str, units: int, dead: float) -> UnitFacts:
+    """The facts of one of RECTIFIERS whose dead units are counted already."""
+    return UnitFacts(
+        activation=kind,
+        units=units,
+        dead_fraction=dead,
+        saturated_fraction=None,
+        saturated_units=None,
         best_gain=BEST_GAIN.get(kind),
     )
 

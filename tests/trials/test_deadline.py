@@ -62,13 +62,11 @@ def test_a_forward_pass_ends_at_the_next_module_although_the_model_catches_excep
 
 def test_a_run_that_cannot_end_in_time_stops_early(clock: Clock) -> None:
     check = Deadline(10.0).pace(100)
-    steps = 0
+    for _ in range(3):
+        check()
+        clock.now += 0.5  # 50 seconds in all
     with pytest.raises(OutOfTime):
-        for _ in range(100):
-            check()
-            clock.now += 0.5  # 50 seconds in all
-            steps += 1
-    assert steps == 3
+        check()
 
 
 def test_a_slow_first_step_says_nothing_of_the_others(clock: Clock) -> None:

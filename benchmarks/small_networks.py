@@ -138,19 +138,29 @@ def build(setting: Setting) -> nn.Sequential:
     return model
 
 
-def train(setting: Setting, optimizer: str, rate: float, steps: int, x: Tensor, y: Tensor) -> tuple[float, int]:
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A network to train on the task: a fresh one comes from `make` each time; `seed` draws its mini-batches."""
+
+    make: Callable[[], nn.Module]
+    seed: int
+    x: Tensor
+    y: Tensor
+
+
+def train(learner: Learner, optimizer: str, rate: float, steps: int) -> tuple[float, int]:
     """Train until success, divergence or `steps`; return the lowest windowed loss as a share of ln C, and the steps taken."""
-    model = build(setting)
+    model = learner.make()
     if optimizer == "SGD":
         opt: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
     else:
         opt = torch.optim.Adam(model.parameters(), lr=rate)
-    random_ = torch.Generator().manual_seed(setting.seed)
+    random_ = torch.Generator().manual_seed(learner.seed)
     losses: list[float] = []
     best = math.inf
     for step in range(1, steps + 1):
-        pick = torch.randint(0, len(x), (BATCH,), generator=random_)
-        loss = F.cross_entropy(model(x[pick]), y[pick])
+        pick = torch.randint(0, len(learner.x), (BATCH,), generator=random_)
+        loss = F.cross_entropy(model(learner.x[pick]), learner.y[pick])
         losses.append(loss.item() / math.log(CLASSES))
         if not math.isfinite(losses[-1]):
             return best, step
@@ -164,7 +174,7 @@ def train(setting: Setting, optimizer: str, rate: float, steps: int, x: Tensor, 
     return best, steps
 
 
-def tune(setting: Setting, optimizer: str, x: Tensor, y: Tensor) -> dict[str, float | int | bool | None]:
+def tune(learner: Learner, optimizer: str) -> dict[str, float | int | bool | None]:
     """Try the learning rates until one succeeds; return whether one did, the best loss (share of ln C), its rate and steps.
 
     Slow is not sick: a network that has begun to learn, but has not succeeded, gets MORE_STEPS at its best rate. A network
@@ -172,13 +182,13 @@ def tune(setting: Setting, optimizer: str, x: Tensor, y: Tensor) -> dict[str, fl
     """
     best, chosen, taken = math.inf, 0.0, 0
     for rate in RATES[optimizer]:
-        loss, steps = train(setting, optimizer, rate, STEPS, x, y)
+        loss, steps = train(learner, optimizer, rate, STEPS)
         if loss < best:
             best, chosen, taken = loss, rate, steps
         if loss < SUCCESS:
             break
     if SUCCESS <= best < BEGUN:
-        best, taken = train(setting, optimizer, chosen, MORE_STEPS, x, y)
+        best, taken = train(learner, optimizer, chosen, MORE_STEPS)
     if math.isinf(best):
         return {"trained": False, "loss": None, "rate": None, "steps": None}
     return {"trained": best < SUCCESS, "loss": round(best, 4), "rate": chosen, "steps": taken}

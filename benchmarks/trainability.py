@@ -12,6 +12,7 @@ is below 0.95 for SGD, for Adam or for either.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import math
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from small_networks import BATCH, MORE_STEPS, RATES, STEPS, Setting, build, grid, grid_hash, task, tune
+from small_networks import BATCH, MORE_STEPS, RATES, STEPS, Learner, Setting, build, grid, grid_hash, task, tune
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,7 +47,8 @@ def train_all() -> None:
     started = time.process_time()
     rows = []
     for setting in grid():
-        outcome = {optimizer.lower(): tune(setting, optimizer, x, y) for optimizer in RATES}
+        learner = Learner(functools.partial(build, setting), setting.seed, x, y)
+        outcome = {optimizer.lower(): tune(learner, optimizer) for optimizer in RATES}
         rows.append({"name": setting.name, **asdict(setting), **outcome})
         print(f"{len(rows):4d} {time.process_time() - started:6.0f} s  {setting.name}  {outcome}", flush=True)
     head = {"grid": grid_hash(), "torch": torch.__version__}
@@ -122,14 +124,19 @@ def see(setting: Setting, row: dict[str, Any], report: Report) -> Seen:
     )
 
 
-def see_all() -> list[Seen]:
-    """Scan every network of the grid; SystemExit if the stored outcomes are of another grid."""
+def outcomes() -> list[tuple[Setting, dict[str, Any]]]:
+    """Every network of the grid with its stored outcome; SystemExit if those are of another grid."""
     stored = json.loads(OUTCOMES.read_text())
     if stored["grid"] != grid_hash():
         raise SystemExit(f"{OUTCOMES.name} was made for another grid: run with --train first")
+    return list(zip(grid(), stored["networks"], strict=True))
+
+
+def see_all() -> list[Seen]:
+    """Scan every network of the grid."""
     x, y = task()
     seen = []
-    for setting, row in zip(grid(), stored["networks"], strict=True):
+    for setting, row in outcomes():
         report = examine(subject(setting, x, y), Settings(target=setting.name))
         seen.append(see(setting, row, report))
     return seen

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gradcheck_cli.diagnosis import Diagnosis, diagnose
-from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.records import Edit, TrainingProbe, TrainingRuns, to_dict
 from gradcheck_cli.settings import Settings
@@ -88,7 +88,7 @@ class Attempts:
     def _diagnose(self, edits: Sequence[Edit], objective: str, draw: int) -> Diagnosis:
         with self._bench.fresh() as subject:
             setup = apply(self._setup(subject, objective, self._settings.seed + draw), edits)
-            return diagnose(_edited(setup, self._index(objective)), self._settings)
+            return diagnose(edited(setup, self._index(objective)), self._settings)
 
     def _train(self, edits: Sequence[Edit], objective: str, steps: int, deadline: Deadline) -> _Trained:
         check = deadline.pace(steps * SEEDS)
@@ -110,7 +110,7 @@ class Attempts:
             return train(setup, steps=steps, seed=seed, check=check), setup
 
 
-def _edited(setup: Setup, index: int) -> Subject:
+def edited(setup: Setup, index: int) -> Subject:
     """Return the subject as the edits left it, its objective and the optimizer of its loop in place."""
     objectives = list(setup.subject.objectives)
     objectives[index] = dataclasses.replace(setup.objective, name=objectives[index].name)  # findings refer to the name
@@ -131,5 +131,5 @@ def _once(memory: dict[str, _T | str], edits: Sequence[Edit], objective: str, ma
         except GradcheckError as error:
             memory[key] = f"the edited model does not run: {error.what}"
         except Exception as error:
-            memory[key] = f"the edit failed: {type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+            memory[key] = f"the edit failed: {type(error).__name__}: {(message(error) or 'no message').splitlines()[0]}"
     return memory[key]

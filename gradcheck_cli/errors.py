@@ -1,4 +1,4 @@
-"""The one exception that a person sees: a stable id, what failed, why, and what to do."""
+"""The one exception that a person sees: a stable id, what failed, why, and what to do; and the words of any other."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ class GradcheckError(Exception):
 
     def to_dict(self) -> dict[str, str | None]:
         return {"id": self.id, "what": self.what, "why": self.why, "do": self.do, "where": self.where, "trace": self.trace}
+
+
+def message(error: BaseException) -> str:
+    """Return what an exception of the user's code says; nothing where its own `__str__` raises."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck_cli import phase
-from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.records import from_dict, to_dict
 from gradcheck_cli.settings import Settings
 
@@ -70,14 +70,17 @@ def _import_torch(settings: Settings) -> None:
     try:
         import torch
     except ImportError as error:
-        if settings.memory_limit is not None and "failed to map" in str(error):
+        if settings.memory_limit is not None and "failed to map" in message(error):
             raise GradcheckError(
-                "E564", "there is not enough memory to import torch", str(error), "raise --memory-limit; torch alone needs 0.6"
+                "E564",
+                "there is not enough memory to import torch",
+                message(error),
+                "raise --memory-limit; torch alone needs 0.6",
             ) from error
         raise GradcheckError(
             "E570",
             "torch cannot be imported",
-            f"{error} (in {sys.prefix})",
+            f"{message(error)} (in {sys.prefix})",
             "install torch 2.10 or newer in the environment that gradcheck runs in",
         ) from error
     if settings.threads is not None:
@@ -87,17 +90,17 @@ def _import_torch(settings: Settings) -> None:
 def _translate(error: BaseException) -> GradcheckError:
     """Give what no stage has translated its id; the place of a fault of ours is in the trace."""
     trace = "".join(traceback.format_exception(error))
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError) or "can't allocate memory" in message(error):
         return GradcheckError(
             "E564",
             "the scan ran out of memory",
-            str(error).splitlines()[0] if str(error) else "an allocation failed",
+            message(error).splitlines()[0] if message(error) else "an allocation failed",
             "use a smaller batch, or raise --memory-limit",
             trace=trace,
         )
     if isinstance(error, RecursionError):
         return GradcheckError(
-            "E566", "a function calls itself without end", str(error), "see --traceback for the function", trace=trace
+            "E566", "a function calls itself without end", message(error), "see --traceback for the function", trace=trace
         )
     if not isinstance(error, Exception):  # SystemExit, KeyboardInterrupt: nothing of ours lets one out
         return GradcheckError(
@@ -109,7 +112,7 @@ def _translate(error: BaseException) -> GradcheckError:
         )
     return GradcheckError(
         "E599",
-        f"gradcheck itself failed: {type(error).__name__}: {error}",
+        f"gradcheck itself failed: {type(error).__name__}: {message(error)}".rstrip(),
         "this is a fault of gradcheck, not of your model",
         "please report it with the output of --traceback",
         trace=trace,

@@ -6,8 +6,8 @@ import re
 
 import torch
 
-from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.frames import message, one_line
+from gradcheck_cli.errors import GradcheckError, message
+from gradcheck_cli.loading.frames import one_line
 
 _NO_CUDA = re.compile(
     r"Torch not compiled with CUDA|Found no NVIDIA driver|No CUDA GPUs are available|CUDA driver version is insufficient"

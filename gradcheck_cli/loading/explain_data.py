@@ -8,8 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.frames import message
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.loading.model_checks import entry_of
 from gradcheck_cli.loading.scene import Scene
 from gradcheck_cli.loading.signatures import signature_of

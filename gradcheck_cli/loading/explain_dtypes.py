@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.frames import message
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.loading.scene import Scene
 
 _Maker = Callable[["re.Match[str]", Scene], GradcheckError | None]

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.loading.base import Objective
 from gradcheck_cli.loading.explain_dtypes import DTYPES
-from gradcheck_cli.loading.frames import message, one_line
+from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.scene import Scene
 
 _Maker = Callable[["re.Match[str]", Scene], GradcheckError]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.loading.base import Batch, Objective, Subject
-from gradcheck_cli.loading.frames import is_user_file, message, one_line, shown_from, shown_path
+from gradcheck_cli.loading.frames import is_user_file, one_line, shown_from, shown_path
 from gradcheck_cli.loading.rehearsal import rehearsal
 from gradcheck_cli.loading.scene import Scene
 from gradcheck_cli.loading.tensor_tree import named_tensors

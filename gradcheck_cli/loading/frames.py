@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from gradcheck_cli.errors import message
+
 _OURS = str(Path(__file__).resolve().parent.parent) + os.sep
 _LIBRARIES = tuple(
     str(Path(folder).resolve()) + os.sep for key in ("stdlib", "platstdlib") if (folder := sysconfig.get_path(key))
@@ -93,14 +95,6 @@ def defined_at(thing: Any, base: Path) -> str | None:
     except (OSError, TypeError):
         return None
     return f"{shown_path(file, base)}:{line}" if file is not None and is_user_file(file) else None
-
-
-def message(exc: BaseException) -> str:
-    """What the exception says; nothing where its own `__str__` raises."""
-    try:
-        return str(exc)
-    except Exception:
-        return ""
 
 
 def one_line(exc: BaseException, limit: int = 300) -> str:

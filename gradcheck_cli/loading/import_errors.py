@@ -7,9 +7,9 @@ import tokenize
 import traceback
 from pathlib import Path
 
-from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.loading import environment_errors, missing_modules
-from gradcheck_cli.loading.frames import message, one_line, shown_path, trace, where
+from gradcheck_cli.loading.frames import one_line, shown_path, trace, where
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
 

@@ -18,10 +18,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.errors import GradcheckError, message
 from gradcheck_cli.loading.base import Batch, Objective, Outcome
 from gradcheck_cli.loading.context import Context
-from gradcheck_cli.loading.frames import message, one_line
+from gradcheck_cli.loading.frames import one_line
 from gradcheck_cli.loading.import_errors import located
 from gradcheck_cli.loading.loss_call import raw_of
 from gradcheck_cli.loading.loss_check import check_loss

@@ -9,8 +9,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.loading.frames import is_ours, is_user_file, message, one_line, shown_path
+from gradcheck_cli.errors import GradcheckError, message
+from gradcheck_cli.loading.frames import is_ours, is_user_file, one_line, shown_path
 from gradcheck_cli.loading.target import Target
 
 _DISTRIBUTIONS = {

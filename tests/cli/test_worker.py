@@ -136,6 +136,11 @@ error E599: gradcheck itself failed: ValueError: odd\\x1b
   why   this is a fault of gradcheck, not of your model
   hint  please report it with the output of --traceback
 """,
+    "raise type('Odd', (ValueError,), {'__str__': lambda self: 1 / 0})": """\
+error E599: gradcheck itself failed: Odd:
+  why   this is a fault of gradcheck, not of your model
+  hint  please report it with the output of --traceback
+""",
     "f = lambda: f(); f()": """\
 error E566: a function calls itself without end
   why   maximum recursion depth exceeded

@@ -990,6 +990,30 @@ def test_message(case: Case, write: Callable[..., Path]) -> None:
     assert "\n".join(lines).replace(sys.prefix, "PREFIX") == case.says.strip("\n")
 
 
+def test_an_exception_without_text_in_a_later_pass_is_a_gap(write: Callable[..., Path]) -> None:
+    """The first pass succeeds; whichever of the further ones fails, the report says so by the exception's name."""
+    write("""
+        class Odd(Exception):
+            def __str__(self):
+                raise ValueError
+        class Net(nn.Module):
+            passes = 0
+            def __init__(self):
+                super().__init__()
+                self.layer, self.unused = nn.Linear(4, 3), nn.Linear(4, 3)
+            def forward(self, x):
+                Net.passes += 1
+                if Net.passes > 1:
+                    raise Odd
+                return self.layer(x)
+        model = Net()
+        x, y = torch.randn(5, 4), torch.randn(5, 3)
+        loss_fn = nn.MSELoss()
+    """)
+    (profile,) = scan(Settings(target="model.py", no_try=True)).profiles
+    assert any("Odd" in gap for gap in profile.gaps)
+
+
 def test_table_covers_the_ids_of_data_and_loss() -> None:
     ids = {case.says.strip("\n")[:4] for case in CASES}
     data = {"E340", "E341", "E342", "E343", "E344", "E345", "E348", "E350"}

@@ -151,8 +151,8 @@ def selection(project: Project, draft: Draft, names: Sequence[str]) -> tuple[str
         classes = ", ".join(spell(draft, f"torch.nn.{kind}") for kind in kinds)
         test = f"({classes})" if len(kinds) > 1 else classes
         return f"for module in model.modules():\n    if isinstance(module, {test}):", "        "
-    if list(names) == [""]:
-        return "for module in (model,):", "    "
+    if len(names) == 1:
+        return f'module = model.get_submodule("{names[0]}")' if names[0] else "module = model", ""
     return f"for name in ({listed(names)}):\n    module = model.get_submodule(name)", "    "
 
 

@@ -162,4 +162,4 @@ def _filled(template: cst.BaseExpression, node: cst.CSTNode) -> cst.CSTNode:
 
 def _free(draft: Draft) -> str:
     used = {x.value for x in nodes_of(draft.tree, cst.Name)}
-    return next(name for name in ("data", "values", "tensor", "data_", "values_") if name not in used)
+    return next(name for name in ("values", "tensor", "values_", "tensor_") if name not in used)

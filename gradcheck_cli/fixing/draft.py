@@ -43,6 +43,7 @@ class Draft:
         self._parents = wrapper.resolve(ParentNodeProvider)
         self._plans: dict[cst.CSTNode, _Plan] = {}
         self._imports: set[str] = set()
+        self.defined: dict[str, str] = {}  # classes that the patch adds, by name
 
     def _plan(self, node: cst.CSTNode) -> _Plan:
         return self._plans.setdefault(node, _Plan())

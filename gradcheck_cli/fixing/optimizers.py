@@ -43,3 +43,14 @@ def _appended(args: list[cst.Arg], name: str, value: cst.BaseExpression) -> list
     tight = cst.AssignEqual(whitespace_before=cst.SimpleWhitespace(""), whitespace_after=cst.SimpleWhitespace(""))
     fresh = cst.Arg(keyword=cst.Name(name), equal=tight, value=value, comma=last.comma)
     return [*args[:-1], last.with_changes(comma=spaced), fresh]
+
+
+def clipped_parameters(draft: Draft) -> str:
+    """Return what the file's only optimizer is given, as source: what its training loop steps."""
+    calls = [x for x in nodes_of(draft.tree, cst.Call) if full_name(draft, x.func).startswith("torch.optim.")]
+    made = {
+        draft.tree.code_for_node(x.args[0].value) for x in calls if x.args and "lr_scheduler" not in full_name(draft, x.func)
+    }
+    if len(made) != 1:
+        raise CannotPatch(f"`{draft.name}` makes {len(made)} optimizers, and which of them the loop steps is not clear")
+    return made.pop()

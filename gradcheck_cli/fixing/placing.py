@@ -27,23 +27,53 @@ def put_behind(draft: Draft, call: cst.Call, module: str, suffix: str) -> None:
     """Plan that the output of what the call builds goes through `module`, the source of another constructor call.
 
     Preferred is an element of its own where the container is a Sequential; then an attribute beside `self.layer`, of which
-    the forward makes use; else both become one Sequential.
+    the forward makes use; else both become one Sequential, or one class where the file reads the layer's weights.
     """
     element = element_around(draft, call)
+    target = _assigned_to(draft, call)
     if element is not None and _is_sequential(draft, draft.parent(element)):
         add_behind(draft, element, cst.parse_expression(module))
-        return
-    if element is not None and _runs_in_sequence(draft, element):
+    elif element is not None and _runs_in_sequence(draft, element):
         _add_to_list(draft, element, call, module)
-        return
-    statement = draft.statement(call)
-    target = _assigned_to(draft, call)
-    if isinstance(target, cst.Name):
-        _behind_name(draft, statement, target.value, module)
-    elif isinstance(target, cst.Attribute) and _behind_attribute(draft, call, target, module, suffix):
-        return
-    else:
+    elif isinstance(target, cst.Name):
+        _behind_name(draft, draft.statement(call), target.value, module)
+    elif not (isinstance(target, cst.Attribute) and _behind_attribute(draft, call, target, module, suffix)):
+        _in_one(draft, call, module, suffix)
+
+
+def _in_one(draft: Draft, call: cst.Call, module: str, suffix: str) -> None:
+    scope = draft.around(call, cst.ClassDef) or draft.tree
+    if not any(_reads_weights(x) for x in nodes_of(scope, cst.Attribute)):
         wrap(draft, call, f"{spell(draft, 'torch.nn.Sequential')}(_, {module})")
+        return
+    kind = class_name(draft, call.func)
+    name, attribute = f"{kind}{suffix.title().replace('_', '')}", suffix.removeprefix("_")
+    parts = cst.parse_expression(module)
+    width = argument(call, 1, "out_channels" if "Conv" in kind else "out_features")
+    assert isinstance(parts, cst.Call)
+    own = "self.out_channels" if "Conv" in kind else "self.out_features"
+    same = [a for a in parts.args if width is not None and a.value.deep_equals(width)]
+    built = _code(draft, parts.deep_replace(same[0].value, cst.parse_expression(own)) if same else parts)
+    text = _SUBCLASS.format(name=name, base=_code(draft, call.func), attribute=attribute, module=built)
+    define(draft, name, text, [call])
+    draft.change(call, lambda node: node.with_changes(func=cst.Name(name)))
+
+
+def _reads_weights(node: cst.Attribute) -> bool:
+    """`layer.weight` or `self.layers[0].weight`; `self.fc.weight` is of a layer that has a name of its own."""
+    plain = isinstance(node.value, cst.Subscript) or (isinstance(node.value, cst.Name) and node.value.value != "self")
+    return plain and node.attr.value in ("weight", "bias")
+
+
+_SUBCLASS = """\
+class {name}({base}):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.{attribute} = {module}
+
+    def forward(self, x):
+        return self.{attribute}(super().forward(x))
+"""
 
 
 def _is_sequential(draft: Draft, holder: cst.CSTNode | None) -> bool:
@@ -166,9 +196,12 @@ def wrap(draft: Draft, node: cst.CSTNode, call: str) -> None:
 
 
 def define(draft: Draft, name: str, text: str, users: list[cst.CSTNode]) -> None:
-    """Plan a class or function in front of the first statement of the file's top level that makes use of it."""
-    if any(isinstance(x, (cst.ClassDef, cst.FunctionDef)) and x.name.value == name for x in draft.tree.body):
+    """Plan a class in front of the first statement of the file's top level that makes use of it; the same one only once."""
+    if draft.defined.get(name) == text:
+        return
+    if name in draft.defined or any(isinstance(x, cst.ClassDef) and x.name.value == name for x in draft.tree.body):
         raise CannotPatch(f"`{draft.name}` has a `{name}` of its own")
+    draft.defined[name] = text
     first = min((top_statement(draft, x) for x in users), key=draft.line)
     draft.add_before(first, text, blank=2)
 

@@ -75,6 +75,6 @@ def _guard(draft: Draft, node: cst.BaseExpression, form: str, bound: bool) -> No
         simple = isinstance(inner, (cst.Name, cst.Attribute, cst.Call, cst.Subscript)) or bool(getattr(inner, "lpar", ()))
         code = draft.tree.code_for_node(inner)
         made = form.format(code if simple else f"({code})")
-        return cst.parse_expression(made if bound or not made.startswith("(") else made[1:-1])
+        return cst.parse_expression(made if bound or not form.startswith("(") else made[1:-1])
 
     draft.change(node, guarded)

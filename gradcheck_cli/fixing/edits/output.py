@@ -7,7 +7,7 @@ import libcst as cst
 from gradcheck_cli.fixing.draft import CannotPatch, Draft, nodes_of
 from gradcheck_cli.fixing.edits.activation import unwrap
 from gradcheck_cli.fixing.names import full_name, spell
-from gradcheck_cli.fixing.operations import calls_of
+from gradcheck_cli.fixing.operations import calls_in, calls_of
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.fixing.sequences import element_around, siblings, take_out
 from gradcheck_cli.fixing.sites import Construction, class_name, constructions
@@ -43,6 +43,8 @@ def apply(project: Project, edit: Edit) -> None:
 
 def _drop(project: Project, edit: Edit) -> None:
     last = [project.layer(name) for name in edit.layers] or _last_activation(project)
+    if not last:
+        _drop_last_call(project)
     for draft, call in calls_of(project, [x for x in last if x.functional]):
         unwrap(draft, call)
     for each in constructions(project, [x.name for x in last if not x.functional]):
@@ -52,10 +54,24 @@ def _drop(project: Project, edit: Edit) -> None:
 
 
 def _last_activation(project: Project) -> list[LayerProfile]:
+    """Return the layer that made the output if it is an activation; a call that the scan names no layer for is none."""
     ran = sorted((x for x in project.profile.layers if x.calls and x.leaf and x.role != "shape"), key=lambda x: x.order)
-    if not ran or ran[-1].role != "activation":
+    return ran[-1:] if ran and ran[-1].role == "activation" else []
+
+
+def _drop_last_call(project: Project) -> None:
+    kind = project.profile.objective.output_activation
+    draft, scope = project.owner_class("")
+    returns = [x for x in nodes_of(scope, cst.Return) if _function(draft, x) == "forward"]
+    calls = [call for x in returns for call in calls_in(draft, x, kind)] if kind else []
+    if len(calls) != 1:
         raise CannotPatch("the line that applies the last activation is not known")
-    return [ran[-1]]
+    unwrap(draft, calls[0])
+
+
+def _function(draft: Draft, node: cst.CSTNode) -> str:
+    function = draft.around(node, cst.FunctionDef)
+    return function.name.value if function is not None else ""
 
 
 def _take_away(made: Construction) -> None:

@@ -19,6 +19,7 @@ from gradcheck_cli.cli.scan import check_settings, measure
 from gradcheck_cli.cli.stderr import show_error
 from gradcheck_cli.cli.terminal import emit
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.reporting.clean import clean
 
 _OF_REPORTS = {"no_try", "format", "output_file", "layers", "depth", "color", "fail_on"}  # options that would change nothing
 _CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pt2", ".torchscript", ".jit")
@@ -34,9 +35,7 @@ if TYPE_CHECKING:  # imported when a patch is made, so that --help stays quick
 def fix(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="model.py, model.py:name or package.module:name.")],
-    write: Annotated[
-        bool, typer.Option("--write/--diff", help="Change the files, or print the change as a diff.")
-    ] = False,
+    write: Annotated[bool, typer.Option("--write/--diff", help="Change the files, or print the change as a diff.")] = False,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Read FILE instead of pyproject.toml.")] = None,
     isolated: Annotated[bool, typer.Option("--isolated", help="Read no configuration file.")] = False,
     **flags: Any,
@@ -107,19 +106,32 @@ def _scan_patched(configured: Configured, sources: Sources, texts: Mapping[str, 
 
 
 def _diff(found: Fix, sources: Sources) -> str:
+    """Write the diff with names below this folder; a file outside it has no name that `patch` would take from here."""
     from gradcheck_cli.fixing.diff import unified
 
-    return "".join(unified(name, sources.text(name), text) for name, text in found.texts.items())
+    names = {name: Path(name).as_posix() for name in found.texts}
+    if any(name.startswith(("../", "/")) for name in names.values()):
+        places = {name: os.path.abspath(name) for name in names}
+        folder = os.path.commonpath([os.path.dirname(place) for place in places.values()])
+        names = {name: Path(os.path.relpath(place, folder)).as_posix() for name, place in places.items()}
+        sys.stderr.write(f"the diff is to be applied in {clean(folder)}\n")
+    return "".join(unified(names[name], sources.text(name), text) for name, text in found.texts.items())
 
 
 def _write(found: Fix, sources: Sources) -> None:
+    """Write all files, or none if one of them cannot be written."""
     from gradcheck_cli.fixing.draft import CannotPatch
-    from gradcheck_cli.fixing.files import write
+    from gradcheck_cli.fixing.files import check_unchanged, write
 
-    for name, text in found.texts.items():
-        try:
+    name = ""
+    try:
+        for name in found.texts:
+            check_unchanged(sources.source(name))
+        for name, text in found.texts.items():
             backup = write(sources.source(name), text)
-        except CannotPatch as refused:
-            raise GradcheckError("E691", f"`{name}` was not written", str(refused), "run it again") from None
-        kept = f"the old text is in {backup.name}" if backup else "git has the old text"
-        sys.stderr.write(f"{name} written; {kept}\n")
+            kept = f"the old text is in {backup.name}" if backup else "git has the old text"
+            sys.stderr.write(f"{clean(name)} written; {kept}\n")
+    except CannotPatch as refused:
+        raise GradcheckError(
+            "E691", f"`{name}` was not written", str(refused), "make it writable, or run gradcheck fix again"
+        ) from None

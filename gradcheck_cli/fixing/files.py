@@ -73,23 +73,30 @@ def digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def check_unchanged(source: Source) -> None:
+    """Raise CannotPatch when the file has changed since it was read, or cannot be written."""
+    path = Path(os.path.realpath(source.path))
+    try:
+        if digest(path.read_bytes()) != source.digest:
+            raise CannotPatch("it has changed since it was read")
+    except OSError as error:
+        raise CannotPatch(f"it cannot be read: {error.strerror}") from None
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise CannotPatch("it is write-protected")
+
+
 def write(source: Source, text: str) -> Path | None:
     """Put the new text in the file's place, as a whole or not at all; returns the backup, None where git keeps the old text.
 
-    A link stays one: the file it leads to is written. Raises CannotPatch when the file has changed since it was read, or
-    cannot be written.
+    A link stays one: the file it leads to is written. Raises CannotPatch as `check_unchanged`.
     """
+    check_unchanged(source)
     path = Path(os.path.realpath(source.path))
     try:
-        data = path.read_bytes()
-        if digest(data) != source.digest:
-            raise CannotPatch(f"`{source.path.name}` has changed since it was read")
-        if not os.access(path, os.W_OK):
-            raise CannotPatch(f"`{source.path.name}` is write-protected")
-        backup = None if _clean_in_git(path) else _back_up(path, data)
+        backup = None if _clean_in_git(path) else _back_up(path, path.read_bytes())
         _replace(path, source.encode(text))
     except OSError as error:
-        raise CannotPatch(f"`{source.path.name}` cannot be written: {error.strerror}") from None
+        raise CannotPatch(f"it cannot be written: {error.strerror}") from None
     return backup
 
 
@@ -131,5 +138,6 @@ def _clean_in_git(path: Path) -> bool:
 
 
 def _git(path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = ["git", "-C", str(path.parent), *arguments]
+    """Ask git, which shall run no program of the repository's and take no lock for it."""
+    command = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(path.parent), *arguments]
     return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)

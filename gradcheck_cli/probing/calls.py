@@ -78,9 +78,10 @@ class Ownership:
 def module_names(model: nn.Module) -> dict[int, str]:
     """id → name of every registered module, and of modules kept in plain lists, tuples or dicts of a registered one."""
     names: dict[int, str] = {}
-    for name, module in model.named_modules():
+    modules = list(model.named_modules())
+    for name, module in modules:
         names.setdefault(id(module), name.replace("_orig_mod.", "").removesuffix("_orig_mod").removesuffix("."))
-    for name, module in list(model.named_modules()):
+    for name, module in modules:
         for key, value in vars(module).items():
             if not isinstance(value, (list, tuple, dict)) or not value or key in ("_modules", "_parameters", "_buffers"):
                 continue

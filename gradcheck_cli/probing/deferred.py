@@ -18,7 +18,7 @@ from gradcheck_cli.probing.units import dead_fractions
 from gradcheck_cli.probing.variation import variations
 
 LARGEST = 1 << 14  # elements; a larger tensor is reduced on the spot
-_BLOCKS, _ROWS = 16, 64
+_BLOCKS, _ROWS = 16, 32
 
 
 class Wanted(NamedTuple):
@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
 class _Block:
     memory: Tensor  # [CHUNK]
     values: Tensor  # [rows, *shape], a view of it
-    rows: tuple[Tensor, ...]
+    capacity: int
     summaries: list[Summary] = field(default_factory=list)
 
 
@@ -78,9 +78,9 @@ class Deferred:
         key = values.shape, wanted
         with self._lock:
             block = self._blocks.get(key) or self._open(key)
-            block.rows[len(block.summaries)].copy_(values)
+            block.values[len(block.summaries)].copy_(values)
             block.summaries.append(summary)
-            if len(block.summaries) == len(block.rows):
+            if len(block.summaries) == block.capacity:
                 self._reduce(block, wanted)
 
     def _open(self, key: _Key) -> _Block:
@@ -92,7 +92,7 @@ class Deferred:
         memory, size = self._free.pop(), key[0].numel()
         rows = min(CHUNK // size, _ROWS)
         values = memory[: rows * size].view(rows, *key[0])
-        block = self._blocks[key] = _Block(memory, values, values.unbind())
+        block = self._blocks[key] = _Block(memory, values, rows)
         return block
 
     def _reduce(self, block: _Block, wanted: Wanted) -> None:

@@ -253,6 +253,10 @@ def _nonzeros(part: Tensor) -> Tensor:
 
 def add_norms(rows: Tensor, summaries: list[Summary]) -> None:
     """Fill in L2 and largest magnitude of each float32 row of a [rows, n] tensor, n at most CHUNK."""
+    if len(summaries) < _FEW:
+        for row, summary in zip(rows, summaries, strict=True):
+            _reduce(row, summary, mean=False)
+        return
     peaks = torch.maximum(rows.amax(1), -rows.amin(1)).tolist()
     scales = [1.0 if _SAFE_LOW < p < _SAFE_HIGH or not _NORMAL_LOW < p < _NORMAL_HIGH else p for p in peaks]
     if any(scale != 1.0 for scale in scales):
@@ -271,16 +275,21 @@ def add_histograms(rows: Tensor, summaries: list[Summary], *, exact: bool) -> No
         rows = sample(rows).flatten(-2)
         for summary in summaries:
             summary.sampled = True
+    if len(summaries) < _FEW:
+        for row, summary in zip(rows, summaries, strict=True):
+            _count_exponents(row, summary)
+        return
     bits = torch.bitwise_right_shift(rows.view(torch.int32), _SHIFT).bitwise_and_(_EXPONENT).add_(_TABLES[: len(rows)])
     tables = torch.bincount(bits.view(-1), minlength=256 * len(rows)).view(-1, 256).numpy()
-    nonzeros = _nonzeros(rows).tolist() if tables[:, 0].any() else [rows.shape[1]] * len(rows)
-    for i, summary in enumerate(summaries):
-        counts, zeros = tables[i], rows.shape[1] - nonzeros[i]
-        if counts[-1] or counts[0] != zeros:  # NaN, Inf or subnormal numbers
+    tiny = tables[:, 0].copy()
+    zeros = rows.shape[1] - _nonzeros(rows).numpy() if tiny.any() else tiny
+    odd = ((tables[:, -1] != 0) | (tiny != zeros)).tolist()  # NaN, Inf or subnormal numbers
+    tables[:, 0] = 0
+    for i, (summary, zero) in enumerate(zip(summaries, zeros.tolist(), strict=True)):
+        if odd[i]:
             _count_exponents(rows[i], summary)
-            continue
-        counts[0] = 0
-        summary.exponents, summary.looked_at, summary.zeros = counts, rows.shape[1], int(zeros)
+        else:
+            summary.exponents, summary.looked_at, summary.zeros = tables[i], rows.shape[1], int(zero)
 
 
 def _widest(exponents: npt.NDArray[np.int64], bias: int) -> npt.NDArray[np.int64]:
@@ -290,6 +299,7 @@ def _widest(exponents: npt.NDArray[np.int64], bias: int) -> npt.NDArray[np.int64
 
 
 _SHIFT = torch.tensor(23, dtype=torch.int32)  # as a tensor: a Python int would be converted on every call
+_FEW = 3  # below so many rows the calls for a whole block cost more than those for each row
 _EXPONENT = torch.tensor(255, dtype=torch.int32)
 _TABLES = torch.arange(0, 256 * 64, 256, dtype=torch.int32).unsqueeze(1)  # where the counts of each row of a block begin
 _scratch: dict[int, tuple[Tensor, Tensor]] = {}  # buffers by length, for the few lengths up to CHUNK that a model has

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w-]+) -->\n)?```sh\n(?P<code>.*?)```(?:\n\n```text\n(?P<shown>.*?)```)?", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?")
+SPREAD = re.compile(rf"({NUMBER.pattern}) ± ({NUMBER.pattern})")
 
 
 def _blocks() -> list[tuple[Path, re.Match[str]]]:
@@ -33,7 +34,8 @@ def _run(command: str) -> str:
     done = subprocess.run(
         [str(program), *words[1:]],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        # With time for all trials: how fast the machine is must not decide which of them are shown.
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "GRADCHECK_TRY_BUDGET": "240"},
         capture_output=True,
         encoding="utf-8",
         timeout=300,
@@ -48,10 +50,17 @@ def _skeleton(line: str) -> str:
 
 
 def same(shown: str, real: str) -> bool:
-    """Compare two lines: words exactly, numbers to 10 %, or to one unit of the last digit shown where that is more."""
+    """Compare two lines: words exactly, numbers to 10 %, or to one unit of the last digit shown where that is more.
+
+    A training run multiplies the differences between machines; where a number comes with its spread, that is how near it is.
+    """
     if _skeleton(shown) != _skeleton(real):
         return False
-    pairs = zip(NUMBER.findall(shown), NUMBER.findall(real), strict=True)
+    for one, other in zip(SPREAD.findall(shown), SPREAD.findall(real), strict=True):
+        (a, spread_of_a), (b, spread_of_b) = map(float, one), map(float, other)
+        if abs(a - b) > max(spread_of_a, spread_of_b) or not math.isclose(spread_of_a, spread_of_b, rel_tol=0.5):
+            return False
+    pairs = zip(*(NUMBER.findall(SPREAD.sub("", line)) for line in (shown, real)), strict=True)
     return all(
         math.isclose(float(a), float(b), rel_tol=0.1, abs_tol=1.1 * min(_last_digit(a), _last_digit(b))) for a, b in pairs
     )
@@ -95,6 +104,10 @@ def test_comparison_sees_other_words_other_sizes_and_missing_lines() -> None:
     assert matches(["input -17.9 ▁▂▃ -0.9 loss"], ["input -17.9 ▁▁▃ -0.9 loss"])
     assert matches(["a 2e-07 and 0.9"], ["a 1e-07 and 1.0"])
     assert not matches(["a 2e-07"], ["a 4e-07"])
+    assert matches(["a 2.24 → 0.77 ± 0.30"], ["a 2.24 → 0.98 ± 0.40"])
+    assert not matches(["a 2.24 → 0.77 ± 0.30"], ["a 2.24 → 1.27 ± 0.30"])
+    assert not matches(["a 2.24 → 0.77 ± 0.30"], ["a 2.24 → 0.77 ± 0.70"])
+    assert not matches(["a 2.24 → 0.77 ± 0.30"], ["a 2.64 → 0.77 ± 0.30"])
     assert not matches(["1 error"], ["2 errors"])
     assert not matches(["1 of 5"], ["2 of 5"])
     assert not matches(["a 1.00"], ["b 1.00"])

@@ -52,7 +52,7 @@ def test_sample_gets_the_verdict_in_its_comments(path: Path) -> None:
     assert expected.codes is not None, f"{path.name} has no `# gradcheck-expect:` comment"
     for package in re.findall(r"^(?:import|from) (transformers|lightning)\b", path.read_text(encoding="utf-8"), re.M):
         pytest.importorskip(package)
-    findings = scan(Settings(target=str(path))).findings
+    findings = scan(Settings(target=str(path), no_try=True)).findings  # trials change none
     graver = sorted(f.code for f in findings if f.severity in ("error", "warning"))
     assert graver == sorted(expected.codes), _describe(findings)  # one disease, one finding
     assert not expected.forbidden & {f.code for f in findings}, _describe(findings)

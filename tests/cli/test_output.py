@@ -119,8 +119,8 @@ def test_an_encoding_without_blocks_gets_ascii(folder: Path) -> None:
     assert scan(folder, "model.py", PYTHONIOENCODING="latin-1").stdout.isascii()
 
 
-def on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
-    """Run with both streams on a terminal of 70 columns."""
+def on_a_terminal(folder: Path, *arguments: str, awaited: bytes | None = None, **env: str) -> str:
+    """Run with both streams on a terminal of 70 columns; make the file `shown` when `awaited` stands there."""
     parent, child = pty.openpty()
     variables = environment(**{"PYTHONPATH": str(STAND_IN), "COLUMNS": "70", "TERM": "xterm", **env})
     command = subprocess.Popen(
@@ -131,9 +131,11 @@ def on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
     try:
         while piece := os.read(parent, 65536):
             seen += piece
+            if awaited is not None and awaited in seen:
+                (folder / "shown").touch()
     except OSError:  # how Linux says that the other end is closed
         pass
-    command.wait(20)
+    command.wait(60)
     os.close(parent)
     return seen.decode("utf-8")
 

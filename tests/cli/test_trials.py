@@ -48,7 +48,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("line", ENDINGS)
 def test_the_verdict_outlives_an_end_during_trials(folder: Path, line: str) -> None:
-    done = scan(folder, TRYING.format(line=line), "--timeout", "4", "--memory-limit", "4")
+    seconds = "4" if "sleep" in line else "60"
+    done = scan(folder, TRYING.format(line=line), "--timeout", seconds, "--memory-limit", "4")
     assert done.returncode == 1
     assert done.stderr == ""
     assert f"              what the suggestions do: {ENDINGS[line]}\n" in done.stdout
@@ -94,14 +95,16 @@ def test_an_interrupted_trial_is_an_interrupted_scan(folder: Path) -> None:
     assert command.stderr is not None
     assert command.stderr.readline() == "| now\n"
     command.send_signal(signal.SIGINT)
-    shown, said = command.communicate(timeout=20)
+    shown, said = command.communicate(timeout=60)
     assert (command.returncode, shown) == (130, "")
     assert said.startswith("error E573: interrupted")
 
 
-def test_a_bar_counts_the_trialson_a_terminal(folder: Path) -> None:
-    (folder / "model.py").write_text(TRYING.format(line="time.sleep(1)"), "utf-8")
-    seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", on_a_terminal(folder, "model.py"))
+def test_a_bar_counts_the_trials_on_a_terminal(folder: Path) -> None:
+    until_shown = "[time.sleep(0.05) for _ in range(600) if not os.path.exists('shown')]"
+    (folder / "model.py").write_text(TRYING.format(line=until_shown), "utf-8")
+    shown = on_a_terminal(folder, "model.py", awaited=b"3/8")
+    seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert re.search(r"[━╸]+\s* 3/8 model\.py: trying `ReLU in place of Sigmoid`", seen)
     (folder / "model.py").write_text(TRYING.format(line="time.sleep(0.5)"), "utf-8")
     assert "3/8" not in on_a_terminal(folder, "model.py", TERM="dumb")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from small_networks import BEGUN, RATES, Learner, Setting, build, task, tune
+from small_networks import BEGUN, RATES, Learner, Setting, task, tune
 from torch import nn
 from trainability import subject
 from zoo.cases import Case
@@ -16,6 +16,7 @@ from zoo.cases import Case
 from gradcheck_cli.diagnosis import diagnose
 from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.pipeline import examine
+from gradcheck_cli.probing.probe import probe
 from gradcheck_cli.records import Edit, Finding, Report, Trial
 from gradcheck_cli.settings import Settings
 from gradcheck_cli.trials.attempts import edited
@@ -111,9 +112,9 @@ def cured_network(setting: Setting, trial: Trial) -> nn.Module:
 
 def carry_out(made: Subject, objective: str, edits: Sequence[Edit], seed: int) -> Setup:
     """Make edits on a subject that nobody has seen before."""
-    profiles = diagnose(made, Settings(target=made.target, seed=seed)).profiles
-    index = _index(made, objective)
-    setup = Setup(subject=made, objective=made.objectives[index], profile=profiles[index], loop=loop_of(made), seed=seed)
+    goal = made.objectives[_index(made, objective)]
+    profile = probe(made, goal, Settings(target=made.target, seed=seed))
+    setup = Setup(subject=made, objective=goal, profile=profile, loop=loop_of(made), seed=seed)
     return apply(setup, edits)
 
 

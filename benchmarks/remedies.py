@@ -111,9 +111,7 @@ def run_all(todo: Sequence[Job], workers: int) -> list[Run]:
     with context.Pool(workers, _start_worker) as pool:
         for i, run in enumerate(pool.imap_unordered(_run, todo), 1):
             runs.append(run)
-            if sys.stderr.isatty() or i % 10 == 0:
-                print(f"\r{i}/{len(todo)}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+            print(f"{i}/{len(todo)} {run.job.name}: {run.seconds:.1f} s {run.error}", file=sys.stderr, flush=True)
     return sorted(runs, key=lambda r: (r.job.part, r.job.name, r.job.seed))
 
 

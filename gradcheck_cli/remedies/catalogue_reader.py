@@ -33,10 +33,11 @@ _OPTIONAL = ("snippet-functional", "untried")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a remedy answers: any of the codes, when the facts fit."""
+    """What a remedy answers: any of the codes, when the facts fit. `symptom`: training copes, and the cause stays as it is."""
 
     codes: tuple[str, ...]
     when: Mapping[str, Any]
+    symptom: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +127,12 @@ def _answers(answers: Any, where: str) -> tuple[Answer, ...]:
         raise _bad(where, "answers is no list")
     made = []
     for answer in answers:
-        if not isinstance(answer, dict) or set(answer) - {"codes", "when"} or not isinstance(answer.get("codes"), list):
-            raise _bad(where, f"{answer!r} is no answer: it wants `codes` and may have `when`")
+        if (
+            not isinstance(answer, dict)
+            or set(answer) - {"codes", "when", "symptom"}
+            or not isinstance(answer.get("codes"), list)
+        ):
+            raise _bad(where, f"{answer!r} is no answer: it wants `codes` and may have `when` and `symptom`")
         when = answer.get("when", {})
         if not isinstance(when, dict):
             raise _bad(where, "when is no mapping of facts")
@@ -135,7 +140,10 @@ def _answers(answers: Any, where: str) -> tuple[Answer, ...]:
             problem = check_condition(wanted)
             if problem:
                 raise _bad(where, f"when {fact}: {problem}")
-        made.append(Answer(codes=tuple(map(str, answer["codes"])), when=when))
+        symptom = answer.get("symptom", False)
+        if not isinstance(symptom, bool):
+            raise _bad(where, f"symptom is {symptom!r}, true or false is wanted")
+        made.append(Answer(codes=tuple(map(str, answer["codes"])), when=when, symptom=symptom))
     return tuple(made)
 
 

@@ -1,4 +1,4 @@
-"""Choose the remedies that answer a finding, least invasive first, and name the layers that a trial of each would edit."""
+"""Choose the remedies that answer a finding, in the order to try them, and name the layers that a trial of each would edit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradcheck_cli.records import Edit, Finding, Prescription, Profile
-from gradcheck_cli.remedies.catalogue_reader import PlannedEdit, Remedy, load_catalogue
+from gradcheck_cli.remedies.catalogue_reader import Answer, PlannedEdit, Remedy, load_catalogue
 from gradcheck_cli.remedies.conditions import holds
 from gradcheck_cli.remedies.edit_kinds import KINDS, fits, is_fact
 from gradcheck_cli.remedies.evidence import evidence
@@ -21,7 +21,9 @@ _UNKNOWN = {  # why a fact may be missing
 
 
 def prescribe(profiles: Sequence[Profile], findings: Sequence[Finding]) -> tuple[Prescription, ...]:
-    """Return the remedies for each finding in the findings' order, least invasive first; none of them is tried yet.
+    """Return the remedies for each finding in the findings' order, none of them tried yet.
+
+    Least invasive first; but what only lets training cope with the cause comes after all that may remove it.
 
     A suspect that the second look has softened to a note needs no remedy.
     """
@@ -39,11 +41,13 @@ def prescribe(profiles: Sequence[Profile], findings: Sequence[Finding]) -> tuple
 
 def _for_one(around: Surroundings, finding: Finding) -> list[Prescription]:
     facts = evidence(around, finding)
-    return [_prescription(r, around, finding, facts) for r in load_catalogue() if _answers(r, finding.code, facts)]
+    answers = [(remedy, _answer(remedy, finding.code, facts)) for remedy in load_catalogue()]
+    fitting = sorted(((r, a.symptom) for r, a in answers if a), key=lambda pair: pair[1])
+    return [_prescription(remedy, around, finding, facts) for remedy, _ in fitting]
 
 
-def _answers(remedy: Remedy, code: str, facts: Mapping[str, Any]) -> bool:
-    return any(code in answer.codes and holds(answer.when, facts) for answer in remedy.answers)
+def _answer(remedy: Remedy, code: str, facts: Mapping[str, Any]) -> Answer | None:
+    return next((a for a in remedy.answers if code in a.codes and holds(a.when, facts)), None)
 
 
 def _prescription(remedy: Remedy, around: Surroundings, finding: Finding, facts: Mapping[str, Any]) -> Prescription:

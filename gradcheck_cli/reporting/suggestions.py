@@ -1,4 +1,4 @@
-"""What to do about a finding when nothing was tried: the suggestions, least invasive first."""
+"""What to do about a finding when nothing was tried: the suggestions, in the order to try them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUGGESTED = 3  # suggestions written without -v
 
 def add_suggestions(page: Page, prescriptions: Sequence[Prescription]) -> None:
     """Write the first suggestion in full and two more in short; with -v all, in full."""
-    page.add(Text("suggestions, least invasive first", style="dim"), label=Text("  "), hang=2)
+    page.add(Text("suggestions, in the order to try them", style="dim"), label=Text("  "), hang=2)
     shown = prescriptions if page.look.verbose else prescriptions[:_SUGGESTED]
     for number, each in enumerate(shown, start=1):
         status = f"  [{each.status}{': ' + each.reason if each.reason else ''}]"

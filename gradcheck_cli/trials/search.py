@@ -1,4 +1,4 @@
-"""Try the prescriptions of every finding within the time budget: one by one, least invasive first, then combined."""
+"""Try the prescriptions of every finding within the time budget: one by one in their order, then combined."""
 
 from __future__ import annotations
 

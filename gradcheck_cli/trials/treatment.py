@@ -66,7 +66,7 @@ class Treatment:
             return prescription
         cured = any(t.outcome == "cured" for t in self._trials)
         spent = f"the time budget of {self._settings.try_budget:g} s is used up"
-        return dataclasses.replace(prescription, reason="a less invasive cure was found" if cured else spent)
+        return dataclasses.replace(prescription, reason="another cure was found first" if cured else spent)
 
     def _try(self, parts: Sequence[Prescription]) -> Trial:
         """Make the edits of all parts, measure the finding's number again, and train where that decides."""

@@ -117,6 +117,7 @@ GOOD = """
         (("snippet: pass", "snippet: $ {"), "no valid template"),
         (("[x]", "[]"), "sources"),
         (("codes: [GC101], ", ""), "no answer"),
+        (("when:", "symptom: 1, when:"), "true or false"),
     ],
 )
 def test_a_wrong_entry_is_refused(change, says):

@@ -54,6 +54,15 @@ def test_least_invasive_first():
     assert len(set(costs)) >= 4
 
 
+def test_what_only_lets_training_cope_comes_after_what_may_remove_the_cause():
+    profile = _network("ReLU", batch_size=64)
+    growth = Finding(code="GC102", severity="error", layer="net.0", message="m", facts={"growth": 9.0, "blame_role": "linear"})
+    given = _ids(profile, growth)
+    symptoms = {"clip-gradient-norm", "clip-gradient-value", "warm-up", "lower-learning-rate"}
+    assert {"he-initialisation", "batch-norm"} <= set(given)
+    assert set(given[-4:]) == symptoms
+
+
 @pytest.mark.parametrize(
     ("network", "batch", "expected", "refused"),
     [

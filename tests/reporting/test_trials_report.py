@@ -122,7 +122,7 @@ def test_where_nothing_could_be_applied_the_reasons_stand_there() -> None:
 def test_findings_without_trials_look_as_without_trials() -> None:
     report = treated()
     one = dataclasses.replace(report, trials=tuple(t for t in report.trials if t.code == "GC202"))
-    assert "suggestions, least invasive first" in text(one).split("warning GC202")[0]
+    assert "suggestions, in the order to try them" in text(one).split("warning GC202")[0]
     untouched = dataclasses.replace(report, trials=())
     assert "trials" not in text(untouched)
     assert text(healthy()).count("trial") == 0

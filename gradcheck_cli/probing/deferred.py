@@ -13,12 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gradcheck_cli.probing.statistics import CHUNK, Summary, add_histograms, add_norms, sample, summarise
+from gradcheck_cli.probing.statistics import Summary, add_histograms, add_norms, sample, summarise
 from gradcheck_cli.probing.units import dead_fractions
 from gradcheck_cli.probing.variation import variations
 
 LARGEST = 1 << 14  # elements; a larger tensor is reduced on the spot
-_BLOCKS, _ROWS = 16, 32
+_BLOCKS, _ROWS, _ELEMENTS = 16, 32, 1 << 16  # a block of more elements is no faster, and counts among the peak memory
 
 
 class Wanted(NamedTuple):
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 
 @dataclass(slots=True)
 class _Block:
-    memory: Tensor  # [CHUNK]
+    memory: Tensor  # [_ELEMENTS]
     values: Tensor  # [rows, *shape], a view of it
     capacity: int
     summaries: list[Summary] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Deferred:
     def __init__(self, *, exact: bool) -> None:
         self.exact = exact
         # All at once and here: what is made inside the model's own `inference_mode` could not be written to later.
-        self._free = list(torch.empty(_BLOCKS, CHUNK, dtype=torch.float32, device="cpu").unbind())
+        self._free = list(torch.empty(_BLOCKS, _ELEMENTS, dtype=torch.float32, device="cpu").unbind())
         self._blocks: dict[_Key, _Block] = {}
         self._lock = threading.Lock()
 
@@ -69,10 +69,10 @@ class Deferred:
         return summary
 
     def flush(self) -> None:
-        """Fill in every summary that is still without numbers."""
+        """Fill in every summary that is still without numbers; the memory already touched is used again first."""
         with self._lock:
-            for key, block in self._blocks.items():
-                self._reduce(block, key[1])
+            while self._blocks:
+                self._close()
 
     def _queue(self, values: Tensor, wanted: Wanted, summary: Summary) -> None:
         key = values.shape, wanted
@@ -84,16 +84,20 @@ class Deferred:
                 self._reduce(block, wanted)
 
     def _open(self, key: _Key) -> _Block:
-        if not self._free:  # take that of the block longest in use
-            oldest = next(iter(self._blocks))
-            block = self._blocks.pop(oldest)
-            self._reduce(block, oldest[1])
-            self._free.append(block.memory)
+        if not self._free:
+            self._close()
         memory, size = self._free.pop(), key[0].numel()
-        rows = min(CHUNK // size, _ROWS)
+        rows = min(_ELEMENTS // size, _ROWS)
         values = memory[: rows * size].view(rows, *key[0])
         block = self._blocks[key] = _Block(memory, values, rows)
         return block
+
+    def _close(self) -> None:
+        """Give back the memory of the block longest in use."""
+        key = next(iter(self._blocks))
+        block = self._blocks.pop(key)
+        self._reduce(block, key[1])
+        self._free.append(block.memory)
 
     def _reduce(self, block: _Block, wanted: Wanted) -> None:
         """Fill in a block's summaries, and leave it empty."""

@@ -124,6 +124,7 @@ def _one_pass(measurer: Measurer, deferred: Deferred) -> _Seen:
     sites, gaps = measurer.subject.sites, list[str]()
     with Capture(measurer.model, on_output=observer.see, reduce=deferred.summarise) as capture:
         outcome = forward_pass(measurer, capture)
+        observer.finish()
         graph, ownership = graph_of(outcome.loss), Ownership(capture.calls)
         plan = plan_spines(graph, capture)
         functional = functional_facts(plan, graph)
@@ -136,7 +137,7 @@ def _one_pass(measurer: Measurer, deferred: Deferred) -> _Seen:
         in_graph = {tap.calls[0][0].name for tap in capture.taps.values() if tap.node in graph.position}
         assumptions = outcome.assumptions
         backward_pass(measurer, capture, outcome)
-        observer.finish()
+        deferred.flush()
         del outcome
         seen = _Seen(
             objective=objective,

@@ -5,6 +5,7 @@ So positions recorded by a scan stay valid however many edits are planned, and t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -172,7 +173,14 @@ def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 def nodes_of(node: cst.CSTNode, kind: type[_N]) -> list[_N]:
     """Return all nodes of a kind inside this one, in the order of evaluation."""
-    return [x for x in walk(node) if isinstance(x, kind)]
+    inside = _whole(node) if isinstance(node, cst.Module) else walk(node)
+    return [x for x in inside if isinstance(x, kind)]
+
+
+@functools.lru_cache(maxsize=8)
+def _whole(tree: cst.Module) -> tuple[cst.CSTNode, ...]:
+    """A file of some thousand lines takes a second to walk, and each edit asks for its calls."""
+    return tuple(walk(tree))
 
 
 def top_statement(draft: Draft, node: cst.CSTNode) -> Statement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import libcst as cst
 from libcst.helpers import get_full_name_for_node
@@ -48,10 +48,11 @@ def _starred(draft: Draft, written: str) -> str:
     return written
 
 
-def _stars(draft: Draft) -> Iterator[str]:
-    for source in nodes_of(draft.tree, cst.ImportFrom):
-        if isinstance(source.names, cst.ImportStar) and source.module is not None:
-            yield get_full_name_for_node(source.module) or ""
+@functools.lru_cache(maxsize=16)
+def _stars(draft: Draft) -> tuple[str, ...]:
+    """Return the modules that the file imports everything from."""
+    sources = [x for x in nodes_of(draft.tree, cst.ImportFrom) if isinstance(x.names, cst.ImportStar) and x.module is not None]
+    return tuple(get_full_name_for_node(x.module) or "" for x in sources if x.module is not None)
 
 
 def _defined(draft: Draft, name: str) -> bool:

@@ -15,14 +15,13 @@ SAMPLES = Path(__file__).parents[2] / "sample_models"
 GRADCHECK = Path(sys.executable).with_name("gradcheck")
 STYLES = {
     "deep_sigmoid_mlp": "layers appended in a loop, unpacked into a Sequential",
-    "sigmoid_chain": "a factory",
     "functional_sigmoid_mlp": "a ModuleList from a generator, functional activations",
     "plain_deep_cnn": "a ModuleList and a loop in the forward",
     "exploding_relu_mlp": "blocks of Sequentials",
     "tanh_weights_too_small": "init by apply in __init__, a function that builds",
     "tanh_weights_too_big": "one activation used three times, a loader",
     "constant_init": "a Sequential that module-level code initialises",
-    "inception_bad_scale": "helper functions and nested classes",
+    "inception_bad_scale": "helper functions, nested classes, a factory",
     "dying_relu": "a class alone, functional calls",
     "vanilla_rnn_long": "a recurrent layer",
     "double_softmax": "a Sequential with one element too many",

@@ -53,7 +53,7 @@ class ForwardObserver:
         self.layers: dict[str, LayerForward] = {}
         self.inputs: dict[str, tuple[nn.RNNBase, Tensor]] = {}
         self._counted: list[tuple[LayerForward, str, int, Summary]] = []  # kind and number of units whose dead ones are counted
-        self._last: tuple[weakref.ref[Tensor], Summary] | None = None
+        self._last: tuple[weakref.ref[Tensor], int, Summary] | None = None  # a tensor, its version, and what it came to
         self._channels_first = False  # the latest layer with parameters keeps its units in dimension 1
 
     def see(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -91,8 +91,9 @@ class ForwardObserver:
         counted = small and kind in RECTIFIERS and tensor.ndim > 1
         if kind is not None and not counted:
             layer.units = unit_facts(kind, tensor, dim, limits=_limits(module))
-        if self._last is not None and self._last[0]() is tensor and not varies and not counted:
-            return self._last[1]  # a container handing on its last child's output
+        version = 0 if tensor.is_inference() else tensor._version
+        if self._last is not None and self._last[0]() is tensor and self._last[1] == version and not varies and not counted:
+            return self._last[2]  # a container handing on its last child's output
         if small:
             summary = self.deferred.add(tensor, Wanted(variation=varies, unit_dim=dim if counted else None))
         else:
@@ -100,7 +101,7 @@ class ForwardObserver:
             summary.variation = variation_between_samples(tensor, self.batch_size) if varies else None
         if kind is not None and counted:
             self._counted.append((layer, kind, tensor.shape[dim], summary))
-        self._last = (weakref.ref(tensor), summary)
+        self._last = (weakref.ref(tensor), version, summary)
         return summary
 
     def unit_dim(self, tensor: Tensor) -> int:

@@ -113,3 +113,15 @@ def test_a_model_in_eval_mode_is_measured_in_train_mode_and_said_to_be(training)
     assert bool(found.assumptions) is not training
     assert model.training is training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())  # running averages too
+
+
+@pytest.mark.parametrize("rows", [4, 4096], ids=["small", "large"])
+def test_an_activation_in_place_has_its_own_output(rows):
+    """It returns the very tensor of the layer before, with other values."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    in_place = nn.Sequential(plain[0], nn.ReLU(inplace=True), plain[2])
+    x = data(rows, 8)
+    expected, found = (profile(model, x).layer("1").output for model in (plain, in_place))
+    assert found.l2 == pytest.approx(expected.l2, rel=1e-6)
+    assert found.l2 < profile(in_place, x).layer("0").output.l2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import built, edit, lines_changed
+from scanned_sources import built, edit, lines_changed
 from torch import nn
 
 from gradcheck_cli.fixing.draft import CannotPatch

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from conftest import built, edit, lines_changed
+from scanned_sources import built, edit, lines_changed
 
 from gradcheck_cli.fixing.draft import CannotPatch
 

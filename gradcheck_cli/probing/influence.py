@@ -17,6 +17,7 @@ _MOST_LAYERS = 24  # forward passes spent at most, one a layer
 # attention over one token; likewise a loss that changes by less than _SAME.
 _NOISE = 1e-8
 _SAME = 1e-6
+_NEAR = 1e-4  # the L2 norm of the same values may differ in its last digits, with the tensors it was reduced beside
 
 
 def with_influence(
@@ -103,14 +104,14 @@ def _twins(
     silent: Iterable[ParameterProfile], parameters: Iterable[ParameterProfile], live: Mapping[str, nn.Parameter]
 ) -> dict[str, str]:
     """Parameters with a gradient and bit for bit the same values, by the silent one: it belongs to a copy of a network."""
-    learning: dict[tuple[tuple[int, ...], float], list[str]] = {}
+    learning: dict[tuple[int, ...], list[ParameterProfile]] = {}
     for p in parameters:
         if p.gradient is not None:
-            learning.setdefault((p.value.shape, p.value.l2), []).append(p.name)
+            learning.setdefault(p.value.shape, []).append(p)
     twins = {}
     for p in silent:
         if not p.constant and p.value.rms > 0.0:
-            alike = (name for name in learning.get((p.value.shape, p.value.l2), ()) if torch.equal(live[name], live[p.name]))
-            if (twin := next(alike, None)) is not None:
+            alike = (x.name for x in learning.get(p.value.shape, ()) if math.isclose(x.value.l2, p.value.l2, rel_tol=_NEAR))
+            if (twin := next((name for name in alike if torch.equal(live[name], live[p.name])), None)) is not None:
                 twins[p.name] = twin
     return twins

@@ -16,6 +16,7 @@ from zoo.cases import Case
 from gradcheck_cli.diagnosis import diagnose
 from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.pipeline import examine
+from gradcheck_cli.probing.copying import copy_model
 from gradcheck_cli.probing.probe import probe
 from gradcheck_cli.records import Edit, Finding, Report, Trial
 from gradcheck_cli.settings import Settings
@@ -111,7 +112,8 @@ def cured_network(setting: Setting, trial: Trial) -> nn.Module:
 
 
 def carry_out(made: Subject, objective: str, edits: Sequence[Edit], seed: int) -> Setup:
-    """Make edits on a subject that nobody has seen before."""
+    """Make edits on a copy of a subject that nobody has seen before; cases may share modules without weights."""
+    made = dataclasses.replace(made, model=copy_model(made.model).model)
     goal = made.objectives[_index(made, objective)]
     profile = probe(made, goal, Settings(target=made.target, seed=seed))
     setup = Setup(subject=made, objective=goal, profile=profile, loop=loop_of(made), seed=seed)

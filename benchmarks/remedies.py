@@ -165,7 +165,7 @@ def tally(runs: Iterable[Run]) -> Tally:
         if run.error:
             result.broken.append(run)
         for treated in run.treated:
-            (result.triable if treated.tried else result.untriable).append((run.job, treated))
+            (result.triable if treated.first else result.untriable).append((run.job, treated))
         if run.trained is not None and run.trained.codes:
             result.trained.append(run.trained)
         elif run.trained is not None:
@@ -210,14 +210,13 @@ def report(t: Tally) -> list[str]:
     """The result as lines of Markdown, so that the page and the screen say the same."""
     promises = t.promises()
     false = [f"{what}: {back}" for what, back in promises if back]
-    reasons = Counter(f"{treated.code}, {said}" for _, treated in t.untriable for said in treated.untried or ("no remedy",))
     uncured = [r for r in t.untrained("either") if not any(r.after.values())]
     sections = (
         ("findings that the first suggestion does not cure", _kinds_of_misses(t)),
         ("findings that nothing cures", [_missed(job, x) for job, x in t.triable if not x.cure]),
         ("networks of the grid that do not train once treated", [_untrained(r) for r in uncured]),
         ("false cures", false),
-        ("suggestions for findings that no trial can treat", [f"{said}: {n} times" for said, n in sorted(reasons.items())]),
+        ("findings without a suggestion that could be tried", [_unchecked(job, x) for job, x in t.untriable]),
         ("scans without a verdict", [f"{r.job.name} (seed {r.job.seed}): {r.error}" for r in t.broken]),
     )
     lines = [*cured_lines(t), *trained_lines(t)]
@@ -239,6 +238,11 @@ def _kinds_of_misses(t: Tally) -> list[str]:
 def _missed(job: Job, x: Treated) -> str:
     tried = "; ".join(f"{a.title} ({a.outcome}{': ' + a.reason if a.reason else ''})" for a in x.tried)
     return f"{x.network} (seed {x.seed}, {job.part}): {x.code} `{x.layer}`: {tried}"
+
+
+def _unchecked(job: Job, x: Treated) -> str:
+    why = [*(f"{a.title}: {a.reason}" for a in x.tried), *x.untried]
+    return f"{x.network} (seed {x.seed}, {job.part}): {x.code} `{x.layer}`: {'; '.join(why) or 'no suggestion'}"
 
 
 def _untrained(r: Trained) -> str:

@@ -98,7 +98,14 @@ def _branch_ends(around: Surroundings) -> list[str]:
     """What follows is told from the order of calls; an attention's projections may count as well."""
     leaves = [x for x in around.ran if x.leaf and x.role != "shape"]
     beside = [(x, after) for x, after in itertools.pairwise(leaves) if x.role == "linear" and x.name not in around.path]
-    return [x.name for x, after in beside if after.role != "activation"]
+    return [x.name for x, after in beside if after.role != "activation" or _ends_block(around, x, after)]
+
+
+def _ends_block(around: Surroundings, layer: LayerProfile, after: LayerProfile) -> bool:
+    """Say whether a module around the layer, itself on the way to the loss, is done before what runs next."""
+    parts = layer.name.split(".")
+    blocks = (around.layers.get(".".join(parts[:n])) for n in range(1, len(parts)))
+    return any(b is not None and b.name in around.path and layer.order < b.order < after.order for b in blocks)
 
 
 def _named_of_roles(place: Place) -> list[str]:

@@ -18,6 +18,7 @@ from gradcheck_cli.trials.verdict import NOTABLE, change_of, judge_trial
 
 LARGEST = 3  # remedies in a combination
 PARTNERS = 3  # that are tried beside the best so far
+_UPON = {"scale_weights", "bias", "open_gate"}  # edits of weights as they are: lost if these are drawn anew afterwards
 _TRAINING_VERDICTS = ("better", "alike", "worse", "diverged")
 
 
@@ -155,10 +156,13 @@ class Treatment:
         best = singles[0] if singles else None
         while best is not None and len(best.remedies) < LARGEST:
             base = [by_id[r] for r in best.remedies]
-            partners = [by_id[t.remedies[0]] for t in singles if by_id[t.remedies[0]].cost not in {p.cost for p in base}]
+            partners = [
+                by_id[t.remedies[0]] for t in singles if not _kinds(by_id[t.remedies[0]]) & set().union(*map(_kinds, base))
+            ]
             tried = []
             for partner in partners[:PARTNERS]:
-                tried.append(self._try(sorted([*base, partner], key=triable.index)))
+                parts = sorted([*base, partner], key=lambda p: (bool(_kinds(p) & _UPON), triable.index(p)))
+                tried.append(self._try(parts))
                 if tried[-1].outcome == "cured":
                     return
             better = [t for t in tried if self._helped(t) and self._gains[t.remedies] > self._gains[best.remedies] + NOTABLE]
@@ -177,6 +181,11 @@ class Treatment:
             self._trials[self._trials.index(trial)] = dataclasses.replace(
                 trial, training=training, outcome=outcome, reason=reason
             )
+
+
+def _kinds(prescription: Prescription) -> set[str]:
+    """Return what a remedy edits; two that edit the same would undo each other."""
+    return {edit.kind for edit in prescription.edits}
 
 
 def _rank(trial: Trial) -> tuple[int, int]:

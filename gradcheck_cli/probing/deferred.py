@@ -18,7 +18,7 @@ from gradcheck_cli.probing.units import dead_fractions
 from gradcheck_cli.probing.variation import variations
 
 LARGEST = 1 << 14  # elements; a larger tensor is reduced on the spot
-_BLOCKS, _ROWS, _ELEMENTS = 16, 32, 1 << 16  # a block of more elements is no faster, and counts among the peak memory
+_BLOCKS, _ROWS, _ELEMENTS = 8, 32, 1 << 16  # a block of more elements is no faster, and counts among the peak memory
 
 
 class Wanted(NamedTuple):

@@ -12,7 +12,7 @@ from gradcheck_cli.records import OUTCOMES, Finding, Outcome, Prescription, Trai
 from gradcheck_cli.rules.effect import improvement, measure_effect
 from gradcheck_cli.settings import Settings
 from gradcheck_cli.trials.attempts import Attempts
-from gradcheck_cli.trials.comparison import LONGER, SEEDS, STEPS
+from gradcheck_cli.trials.comparison import LONGER, SEEDS, STEPS, diverged
 from gradcheck_cli.trials.deadline import Deadline, OutOfTime
 from gradcheck_cli.trials.verdict import NOTABLE, change_of, judge_trial
 
@@ -43,12 +43,22 @@ class Treatment:
         candidates = [*cures, *((p,) for p in triable if p.remedy not in known)]
         with contextlib.suppress(OutOfTime), self._deadline.kept():
             for parts in candidates:
-                if self._try(parts).outcome == "cured" and not self._settings.try_all:
+                trial = self._try(parts)
+                if trial.outcome == "cured" and not self._settings.try_all:
+                    self._try_to_protect(triable, trial)
                     return
             if self._cure:
                 return
             self._combine([*triable, *(cure[0] for cure in cures if len(cure) == 1)])
             self._train_improved()
+
+    def _try_to_protect(self, triable: Sequence[Prescription], cured: Trial) -> None:
+        """Where the original diverges in training, see beside the cure what keeps it from doing so: clipping, a lower rate."""
+        if cured.training is not None and diverged(cured.training.original):
+            tried = {t.remedies for t in self._trials}
+            for each in triable:
+                if each.cost == "training loop" and (each.remedy,) not in tried:
+                    self._try((each,))
 
     @property
     def cure(self) -> tuple[Prescription, ...] | None:

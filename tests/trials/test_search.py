@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradcheck_cli.loading.base import Batch, Objective, Outcome, Subject
+from gradcheck_cli.loading.base import Batch, Objective, OptimizerSpec, Outcome, Subject
 from gradcheck_cli.pipeline import examine
 from gradcheck_cli.probing.digest import digest
 from gradcheck_cli.records import Edit, Prescription, Report
@@ -127,6 +127,24 @@ def test_remedies_are_combined_when_none_cures_alone() -> None:
     assert alone[("relu",)] == "improved"
     assert alone[("clip",)] == "no effect"
     assert {p.status for p in result.prescriptions} == {"tried"}
+
+
+def test_what_keeps_a_diverging_model_from_it_is_tried_beside_the_cure() -> None:
+    torch.manual_seed(0)
+    model = mlp(activation=nn.ReLU)
+    with torch.no_grad():
+        for layer in model:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.6)
+    subject = dataclasses.replace(subject_of(model), optimizer=OptimizerSpec(name="SGD", lr=0.01))
+    report = examine(subject, ON)
+    assert report.findings[0].code == "GC102"
+    first = report.trials[0]
+    assert first.outcome == "cured"
+    clip = next(t for t in report.trials if t.remedies == ("clip-gradient-norm",))
+    assert (clip.outcome, clip.reason) == ("improved", "training copes with the cause, which stays")
+    assert clip.effect is not None
+    assert clip.effect.after == clip.effect.before
 
 
 def test_two_remedies_of_one_kind_are_no_combination() -> None:

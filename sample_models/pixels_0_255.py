@@ -42,10 +42,10 @@ class SmallCNN(nn.Module):
 net = SmallCNN()
 criterion = nn.CrossEntropyLoss()
 train_loader = DataLoader(RawImages(), batch_size=16)
+optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
 
 
 def train(epochs=5):
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(epochs):
         for images, labels in train_loader:
             optimizer.zero_grad()

@@ -283,6 +283,22 @@ def test_residual_branches_start_small_at_their_last_layer():
     assert drawn == ("stem", "a.first", "a.second", "b.first", "b.second", "head")
 
 
+def test_a_branch_that_ends_in_its_block_is_one_also_where_the_next_block_starts_with_an_activation():
+    names = ("stem", "a.act", "a.linear", "a", "b.act", "b.linear", "b", "head.act", "head")
+    kinds = {"a": "Block", "b": "Block"}
+    layers = {
+        n: layer_of(n, kinds.get(n, "ReLU" if n.endswith("act") else "Linear"), role="container", leaf=False)
+        if n in kinds
+        else layer_of(n, "ReLU" if n.endswith("act") else "Linear")
+        for n in names
+    }
+    main = profile_of(layers["stem"], layer_of("a"), layer_of("b"), layers["head"]).spines[0]
+    segments = tuple(dataclasses.replace(s, bypassed=s.layer in "ab") for s in main.segments)
+    profile = profile_of(*layers.values(), spines=(dataclasses.replace(main, segments=segments),))
+    edit = _edits(profile, _finding("GC102", "a", facts={"has_skip": True}), "small-branches")[0]
+    assert edit.layers == ("a.linear", "b.linear")
+
+
 def test_nothing_reached_in_float16_is_lifted_by_a_loss_scale():
     profile = profile_of(layer_of("a"), dtype="float16")
     assert _edits(profile, _finding("GC403"), "loss-scaling")[0].options == {"scale": 65536.0}

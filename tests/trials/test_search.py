@@ -154,6 +154,18 @@ def test_two_remedies_of_one_kind_are_no_combination() -> None:
     assert {t.remedies for t in result.trials} == {("xavier",), ("he",)}
 
 
+def test_what_changes_weights_comes_after_what_draws_them() -> None:
+    """Both are of one class and each only helps; the other way round the first would be undone."""
+    subject, report = sick_report()
+    growth = Edit(kind="scale_weights", layers=LINEAR, options={"factor": 2.0})
+    parts = prescribed(("grow", "initialisation", (growth,)), ("xavier", "initialisation", (XAVIER,)))
+    tried = {t.remedies: t for t in try_remedies(subject, dataclasses.replace(report, prescriptions=parts), ON).trials}
+    together = tried[("xavier", "grow")]
+    assert together.edits == (XAVIER, growth)
+    assert together.effect is not None
+    assert together.effect.after < min(tried[(name,)].effect.after for name in ("xavier", "grow"))
+
+
 def test_what_cannot_be_done_is_said_and_the_others_go_on() -> None:
     subject, report = sick_report()
     nowhere = Edit(kind="activation", layers=("no.such.layer",), options={"to": "relu"})

@@ -84,7 +84,7 @@ def _run(job: tuple[str, int]) -> Run:
     name, seed = job
     start = time.perf_counter()
     try:
-        report = examine(_CASES[name].build(seed), Settings(target=name, seed=seed))
+        report = examine(_CASES[name].build(seed), Settings(target=name, seed=seed, no_try=True))
     except Exception as error:
         return Run(name, seed, (), time.perf_counter() - start, f"{type(error).__name__}: {error}")
     found = tuple(Raised(f.severity, f.code, f.layer, f.message, f.confirmed) for f in report.findings)

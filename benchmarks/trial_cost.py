@@ -1,9 +1,10 @@
-"""What trials cost: whole-process time of `gradcheck scan` with them over `--no-try`.
+"""What trials cost: time of whole processes of `gradcheck scan` with them over `--no-try`.
 
     python benchmarks/trial_cost.py             nine rounds
     python benchmarks/trial_cost.py --quick     three
 
-Wall time of fresh processes, the two ways in turn; a figure is the median over rounds of one over the other. Exits 1 if the
+CPU time of fresh processes with one thread, which is their wall time on an idle machine; the two ways in turn, a figure is
+the median over rounds of one over the other. Exits 1 if the
 deep sigmoid network takes five times as long or more, or a healthy one longer by a tenth.
 """
 
@@ -11,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[1] / "sample_models"
@@ -22,13 +23,18 @@ GOALS = {"deep_sigmoid_mlp": 5.0, "plain_mlp": 1.1}  # times the scan without tr
 
 
 def seconds(sample: str, *flags: str) -> float:
-    """Wall time of one scan in a process of its own."""
+    """CPU time of one scan in processes of its own, the worker's included."""
     command = [sys.executable, "-m", "gradcheck_cli", "scan", str(SAMPLES / f"{sample}.py"), "--quiet", *flags]
-    start = time.perf_counter()
+    start = _spent()
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     if done.returncode not in (0, 1):
         raise SystemExit(f"{' '.join(command)} exits {done.returncode}:\n{done.stderr}")
-    return time.perf_counter() - start
+    return _spent() - start
+
+
+def _spent() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> int:

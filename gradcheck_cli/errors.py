@@ -22,5 +22,12 @@ def message(error: BaseException) -> str:
     """Return what an exception of the user's code says; nothing where its own `__str__` raises."""
     try:
         return str(error)
-    except Exception:
+    except Exception:  # it is the user's code too
         return ""
+
+
+def brief(error: BaseException) -> str:
+    """Return what went wrong as a part of a sentence: the first line of the message, or the exception's name without one."""
+    if isinstance(error, GradcheckError):
+        return error.what
+    return (message(error) or type(error).__name__).splitlines()[0]

@@ -68,7 +68,7 @@ class TensorStats:
     rms: float
     abs_max: float
     mean: float
-    zero_fraction: float
+    zero_fraction: float  # share of exact zeros; of a sample where the histogram is of one
     nonfinite: int
     histogram: Histogram | None = None
 
@@ -80,14 +80,14 @@ class ParameterProfile:
     name: str
     aliases: tuple[str, ...] = ()
     layer: str  # name of the module that holds it, "" for the root
-    layer_kind: str
+    layer_kind: str  # its class name
     role: Literal["weight", "bias", "scale", "embedding", "recurrent", "other"]
     state: State
     value: TensorStats
     gradient: TensorStats | None = None
     gradient_l1: float | None = None
-    fan_in: int | None = None
-    fan_out: int | None = None
+    fan_in: int | None = None  # terms in the sum behind one output; None for what is no matrix
+    fan_out: int | None = None  # outputs that one input reaches, likewise
     constant: bool = False  # every element has the same value
     identical_units: bool = False  # all output rows are equal, with more than one row
     noise: str | None = None
@@ -260,9 +260,9 @@ class PrecisionForecast:
 
     dtype: str
     underflow_fraction: float  # flushed to zero at loss scale 1
-    overflow_fraction: float
-    worst_layer: str | None
-    worst_underflow: float
+    overflow_fraction: float  # beyond the largest number of the type, at loss scale 1
+    worst_layer: str | None  # whose gradient loses most to underflow; None where none does
+    worst_underflow: float  # share that is flushed to zero there
     loss_scale: float | None  # the largest power of two that does not overflow, if it mends the underflow
     scaled_underflow: float  # what still underflows at that scale
     forward_overflow: bool = False
@@ -375,6 +375,11 @@ class Finding:
     confirmed: str = ""  # what a second look showed, in words
     objective: str = ""
 
+    @property
+    def grave(self) -> bool:
+        """Whether it is an error or a warning; a note is advice, or what a second look has excused."""
+        return self.severity != "note"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
@@ -481,6 +486,15 @@ class Report:
     def worst(self) -> Severity | None:
         """The gravest severity among the findings, None when there is none."""
         return next((s for s in SEVERITIES if any(f.severity == s for f in self.findings)), None)
+
+    def prescriptions_for(self, finding: Finding) -> list[Prescription]:
+        """Return the suggestions for a finding, in the order to try them."""
+        return [p for p in self.prescriptions if (p.code, p.layer) == (finding.code, finding.layer)]
+
+    def trials_for(self, finding: Finding) -> list[Trial]:
+        """Return what was tried for a finding, best first."""
+        key = finding.code, finding.layer, finding.objective
+        return [t for t in self.trials if (t.code, t.layer, t.objective) == key]
 
 
 def to_dict(record: Any) -> Any:

@@ -55,7 +55,7 @@ def fix(
     _refuse_checkpoint(settings.target)
     check_settings(configured)
     try:
-        raise typer.Exit(_fix(configured, write))
+        raise typer.Exit(_fix(configured, write=write))
     except KeyboardInterrupt:
         show_error(GradcheckError("E573", "interrupted", "no file was changed", "run it again"), with_trace=False)
         raise typer.Exit(130) from None
@@ -71,13 +71,13 @@ def _refuse_checkpoint(target: str) -> None:
         )
 
 
-def _fix(configured: Configured, write: bool) -> int:
+def _fix(configured: Configured, *, write: bool) -> int:
     from gradcheck_cli.cli.fix_text import nothing_to_fix, summary
     from gradcheck_cli.fixing.cures import find_fix
     from gradcheck_cli.fixing.files import Sources
 
     report = measure(configured)
-    if all(f.severity == "note" for f in report.findings):
+    if not any(f.grave for f in report.findings):
         sys.stderr.write(nothing_to_fix(configured.settings.target, report))
         return 0
     sources = Sources(Path.cwd())

@@ -47,5 +47,4 @@ def _effect(fix: Fix, cure: Cure, settings: Settings) -> str:
 
 
 def _snippet(report: Report, cure: Cure) -> str:
-    own = [p for p in report.prescriptions if (p.code, p.layer) == (cure.finding.code, cure.finding.layer)]
-    return "\n".join(p.snippet for p in own if p.remedy in cure.remedies)
+    return "\n".join(p.snippet for p in report.prescriptions_for(cure.finding) if p.remedy in cure.remedies)

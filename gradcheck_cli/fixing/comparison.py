@@ -28,8 +28,7 @@ def complaint(before: Report, after: Report, cured: Sequence[Finding]) -> str:
 
 
 def _grave(report: Report) -> list[Finding]:
-    """Return the errors and warnings; a note is what a second look has excused."""
-    return [f for f in report.findings if f.severity != "note"]
+    return [f for f in report.findings if f.grave]
 
 
 def _place(finding: Finding) -> tuple[str, str, str]:

@@ -54,7 +54,7 @@ def find_fix(report: Report, sources: Sources, scan: Scan) -> Fix:
     """Patch the gravest finding first; each further one on top, as long as the whole still holds."""
     fix = Fix(report)
     for finding in report.findings:
-        if finding.severity == "note" or _gone(fix, finding):
+        if not finding.grave or _gone(fix, finding):
             continue
         if not any(_extended(fix, cure, sources, scan) for cure in _cures_for(report, finding)):
             fix.uncured.append(finding)
@@ -63,10 +63,11 @@ def find_fix(report: Report, sources: Sources, scan: Scan) -> Fix:
 
 def _cures_for(report: Report, finding: Finding) -> list[Cure]:
     """Return what cured a copy, best first, then what a cheaper cure or the time left untried."""
-    trials = [t for t in report.trials if t.outcome == "cured" and _is_for(t, finding)]
+    trials = [t for t in report.trials_for(finding) if t.outcome == "cured"]
     cures = [Cure(finding, t.title, t.remedies, t.edits, t) for t in trials]
-    own = [p for p in report.prescriptions if (p.code, p.layer) == (finding.code, finding.layer)]
-    untried = [p for p in own if p.edits and p.status == "not tried" and p.applicability != "display"]
+    untried = [
+        p for p in report.prescriptions_for(finding) if p.edits and p.status == "not tried" and p.applicability != "display"
+    ]
     return cures + [_untried(finding, p) for p in untried[:_MOST_UNTRIED]]
 
 
@@ -104,10 +105,6 @@ def _extend(fix: Fix, cure: Cure, sources: Sources, scan: Scan) -> None:
 def _gone(fix: Fix, finding: Finding) -> bool:
     """Say whether the patch so far cures this finding as well."""
     return fix.after is not None and not complaint(fix.report, fix.after, [*(c.finding for c in fix.cures), finding])
-
-
-def _is_for(trial: Trial, finding: Finding) -> bool:
-    return (trial.code, trial.layer, trial.objective) == (finding.code, finding.layer, finding.objective)
 
 
 def _profile_of(report: Report, cure: Cure) -> Profile:

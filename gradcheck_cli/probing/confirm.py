@@ -8,7 +8,7 @@ import math
 import torch
 from torch import nn
 
-from gradcheck_cli.errors import GradcheckError, message
+from gradcheck_cli.errors import GradcheckError, brief
 from gradcheck_cli.loading.base import Objective, Subject
 from gradcheck_cli.probing.copying import copy_model
 from gradcheck_cli.probing.probe import measure, probe, training_mode
@@ -38,7 +38,7 @@ def confirm(subject: Subject, objective: Objective, settings: Settings, profile:
         with untouched(subject.model):
             trained = _train(subject, objective, settings, profile)
     except (GradcheckError, RuntimeError, ValueError, TypeError) as error:
-        gaps.append(f"the suspects could not be looked at again: {(message(error) or type(error).__name__).splitlines()[0]}")
+        gaps.append(f"the suspects could not be looked at again: {brief(error)}")
     confirmation = Confirmation(repeats=tuple(repeats), trained=trained)
     return dataclasses.replace(profile, confirmation=confirmation, gaps=(*profile.gaps, *gaps))
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gradcheck_cli import __version__
-from gradcheck_cli.errors import message
+from gradcheck_cli.errors import brief
 from gradcheck_cli.loading.base import Objective, Subject
 from gradcheck_cli.probing.calls import Ownership
 from gradcheck_cli.probing.capture import Capture, graph_of
@@ -224,7 +224,7 @@ def _attempt(what: str, measure: Callable[[], _T], gaps: list[str]) -> _T | None
     try:
         return measure()
     except Exception as error:
-        gaps.append(f"{what} was not measured: {(message(error) or type(error).__name__).splitlines()[0]}")
+        gaps.append(f"{what} was not measured: {brief(error)}")
         return None
 
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gradcheck_cli.records import SEVERITIES, Finding, Prescription, Report, Trial
+from gradcheck_cli.records import SEVERITIES, Finding, Report
 from gradcheck_cli.reporting.clean import clean
 from gradcheck_cli.reporting.numbers import plural
 
 VERDICTS = {"error": "sick", "warning": "doubtful", "note": "healthy", None: "healthy"}
-
-
-def belongs(item: Prescription | Trial, finding: Finding) -> bool:
-    """Say whether a prescription or a trial is for this finding."""
-    return (item.code, item.layer) == (finding.code, finding.layer)
 
 
 def found(report: Report) -> str:
@@ -40,7 +35,7 @@ def cures(report: Report) -> str:
     """Say for how many findings a cure was found by trying; empty when nothing was tried. Notes need none."""
     if not report.trials:
         return ""
-    sick = [f for f in report.findings if f.severity != "note"]
+    sick = [f for f in report.findings if f.grave]
     cured = sum(_is_cured(f, report) for f in sick)
     if cured and len(sick) == 1:
         return f"a cure was found: {clean(next(t.title for t in report.trials if t.outcome == 'cured'))}"
@@ -53,11 +48,9 @@ def cures(report: Report) -> str:
 def _is_cured(finding: Finding, report: Report) -> bool:
     """Say whether a trial cured it, be it one that was for another finding."""
     alone = sum(f.code == finding.code for f in report.findings) == 1
-    return any(
-        belongs(trial, finding) or (alone and f"{finding.code} {finding.name}" in trial.also_cures)
-        for trial in report.trials
-        if trial.outcome == "cured"
-    )
+    cured = [t for t in report.trials if t.outcome == "cured"]
+    own = any(t in cured for t in report.trials_for(finding))
+    return own or (alone and any(f"{finding.code} {finding.name}" in t.also_cures for t in cured))
 
 
 def summary(report: Report) -> str:

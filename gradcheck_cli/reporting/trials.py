@@ -10,7 +10,6 @@ from rich.text import Text
 from gradcheck_cli.records import Finding, Prescription, Report, Trial
 from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.suggestions import add_advice
-from gradcheck_cli.reporting.summary import belongs
 from gradcheck_cli.reporting.trial_table import HEAD, add_table, usual
 
 _UNTRIED = "not tried"
@@ -25,7 +24,7 @@ class Tried:
 
     @property
     def trials(self) -> list[Trial]:
-        return [t for t in self.report.trials if belongs(t, self.finding)]
+        return self.report.trials_for(self.finding)
 
     @property
     def made(self) -> list[Trial]:
@@ -34,7 +33,7 @@ class Tried:
 
     @property
     def prescriptions(self) -> list[Prescription]:
-        return [p for p in self.report.prescriptions if belongs(p, self.finding)]
+        return self.report.prescriptions_for(self.finding)
 
     @property
     def untried(self) -> list[Prescription]:

@@ -31,7 +31,7 @@ def judge(profiles: Sequence[Profile], settings: Settings) -> tuple[Finding, ...
 def needs_second_look(findings: Sequence[Finding]) -> bool:
     """Say whether any finding is a suspect: it could fail a scan, and one look does not decide it."""
     confirm = {file.rule.code: file.confirm for file in load_rules()}
-    return any(f.severity != "note" and confirm.get(f.code, "none") != "none" for f in findings)
+    return any(f.grave and confirm.get(f.code, "none") != "none" for f in findings)
 
 
 def _raised(file: RuleFile, profiles: Sequence[Profile], settings: Settings) -> Iterator[Finding]:

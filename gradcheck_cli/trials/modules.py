@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 
-from gradcheck_cli.errors import GradcheckError, message
+from gradcheck_cli.errors import GradcheckError, brief
 from gradcheck_cli.probing.belongings import belongings
 from gradcheck_cli.probing.calls import module_names
 from gradcheck_cli.probing.probe import training_mode
@@ -70,8 +70,7 @@ def run_once(setup: Setup) -> None:
             with training_mode(model), torch.enable_grad():
                 setup.objective.compute(model, setup.subject.batches[0])
         except (GradcheckError, RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-            said = error.what if isinstance(error, GradcheckError) else (message(error) or type(error).__name__).splitlines()[0]
-            raise NotApplicable(f"the model could not be run to see its layers at work: {said}") from error
+            raise NotApplicable(f"the model could not be run to see its layers at work: {brief(error)}") from error
         finally:
             process.restore()
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from gradcheck_cli.errors import GradcheckError, message
+from gradcheck_cli.errors import GradcheckError, brief
 from gradcheck_cli.loading.base import Outcome
 from gradcheck_cli.probing.capture import Capture, graph_of
 from gradcheck_cli.probing.copying import copy_model
@@ -73,8 +73,7 @@ def rehearse(setup: Setup, look: Callable[[Rehearsal], _T]) -> _T:
         except NotApplicable:
             raise
         except (GradcheckError, RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-            why = error.what if isinstance(error, GradcheckError) else (message(error) or type(error).__name__).splitlines()[0]
-            raise NotApplicable(f"the edited model does not run: {why}") from error
+            raise NotApplicable(f"the edited model does not run: {brief(error)}") from error
         finally:
             ledger.reset(token)
             state.restore()

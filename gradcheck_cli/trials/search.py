@@ -21,7 +21,7 @@ def try_remedies(subject: Subject, report: Report, settings: Settings) -> Report
     The subject's model stays bit for bit as it was: trials run on copies, and all of them inside a sandbox. Raises E572
     if it could not be restored.
     """
-    sick = [f for f in report.findings if f.severity != "note"]
+    sick = [f for f in report.findings if f.grave]
     budget = Deadline(settings.try_budget)
     trials: list[Trial] = []
     cures: list[tuple[Prescription, ...]] = []

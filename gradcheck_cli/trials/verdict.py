@@ -77,7 +77,7 @@ def _judge_loop(training: TrainingProbe | None) -> tuple[Outcome, str]:
 
 
 def _grave(diagnosis: Diagnosis) -> list[Finding]:
-    return [f for f in diagnosis.findings if f.severity != "note"]
+    return [f for f in diagnosis.findings if f.grave]
 
 
 def _same(one: Finding, other: Finding, was: Sequence[Finding]) -> bool:

@@ -177,6 +177,18 @@ def one_trial(**changes: object) -> str:
     return text(report).split("tried on a copy")[1].split("how to apply")[0]
 
 
+def test_a_trial_stands_with_the_objective_it_was_made_for() -> None:
+    """A GAN has one loss for each half: the same code at the same layer is found under both."""
+    report = treated()
+    steep = report.findings[0]
+    twin = dataclasses.replace(steep, objective="of the critic")
+    own = dataclasses.replace(report.trials[0], objective="of the critic", outcome="worse")
+    report = dataclasses.replace(report, findings=(steep, twin), trials=(*report.trials_for(steep), own))
+    assert own not in report.trials_for(steep)
+    assert report.trials_for(twin) == [own]
+    assert "a cure was found for 1 of 2 findings" in summary(report)
+
+
 def test_without_training_there_is_no_column_for_it() -> None:
     shown = one_trial(training=None, reason="no time is left for training")
     assert "loss after" not in shown

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from gradcheck_cli.probing.graph import Node
-from gradcheck_cli.probing.statistics import Summary, combined
+from gradcheck_cli.probing.summary import Summary, combined
 
 
 @dataclass(slots=True, eq=False)

@@ -27,7 +27,8 @@ from torch.nn.modules.module import (
 
 from gradcheck_cli.probing.calls import Call, Tap, module_names
 from gradcheck_cli.probing.graph import Graph, Node
-from gradcheck_cli.probing.statistics import Summary, combined, summarise
+from gradcheck_cli.probing.statistics import summarise
+from gradcheck_cli.probing.summary import Summary, combined
 from gradcheck_cli.probing.tensors import tensors_in
 
 

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gradcheck_cli.probing.statistics import Summary, add_histograms, add_norms, sample, summarise
+from gradcheck_cli.probing.exponents import add_histograms, sample
+from gradcheck_cli.probing.statistics import add_norms, summarise
+from gradcheck_cli.probing.summary import Summary
 from gradcheck_cli.probing.units import dead_fractions
 from gradcheck_cli.probing.variation import variations
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gradcheck_cli.probing.calls import Call
 from gradcheck_cli.probing.deferred import Deferred, Wanted, is_small
 from gradcheck_cli.probing.kinds import activation_of, role_of
-from gradcheck_cli.probing.statistics import Summary, combined
+from gradcheck_cli.probing.summary import Summary, combined
 from gradcheck_cli.probing.tensors import tensors_in
 from gradcheck_cli.probing.units import RECTIFIERS, rectifier_facts, unit_facts
 from gradcheck_cli.probing.variation import is_batch, is_opaque, variation_between_samples

@@ -14,7 +14,7 @@ from gradcheck_cli.probing.forward import ForwardObserver, LayerForward
 from gradcheck_cli.probing.graph import Graph, Node
 from gradcheck_cli.probing.kinds import VIEW_NODES, node_name, role_of
 from gradcheck_cli.probing.spine import Operation, SpinePlan
-from gradcheck_cli.probing.statistics import Summary
+from gradcheck_cli.probing.summary import Summary
 from gradcheck_cli.records import LayerProfile, ParameterProfile, SourceSite, State
 
 

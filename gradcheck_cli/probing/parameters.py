@@ -14,7 +14,8 @@ from gradcheck_cli.loading.base import OptimizerSpec
 from gradcheck_cli.probing.deferred import Deferred
 from gradcheck_cli.probing.graph import Graph
 from gradcheck_cli.probing.kinds import PASS_NODES, node_name, role_of, role_of_node
-from gradcheck_cli.probing.statistics import Summary, as_dense
+from gradcheck_cli.probing.statistics import as_dense
+from gradcheck_cli.probing.summary import Summary
 from gradcheck_cli.probing.updates import update_ratio
 from gradcheck_cli.records import ParameterProfile, SourceSite, State
 

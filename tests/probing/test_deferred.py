@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradcheck_cli.probing.deferred import LARGEST, Deferred, Wanted
-from gradcheck_cli.probing.statistics import SAMPLE, Summary, combined, summarise
+from gradcheck_cli.probing.exponents import SAMPLE
+from gradcheck_cli.probing.statistics import summarise
+from gradcheck_cli.probing.summary import Summary, combined
 from gradcheck_cli.probing.units import unit_facts
 from gradcheck_cli.probing.variation import variation_between_samples
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradcheck_cli.probing.statistics import CHUNK, SAMPLE, summarise
+from gradcheck_cli.probing.exponents import SAMPLE
+from gradcheck_cli.probing.statistics import CHUNK, summarise
 
 PLAIN = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 DIGITS = {torch.float32: 1e-4, torch.float64: 1e-12, torch.float16: 1e-4, torch.bfloat16: 1e-4}

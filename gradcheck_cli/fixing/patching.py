@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 
-from gradcheck_cli.fixing.building import finish
 from gradcheck_cli.fixing.draft import CannotPatch
+from gradcheck_cli.fixing.initialisation import finish
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.records import Edit, Profile
 

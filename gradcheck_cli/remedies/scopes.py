@@ -10,7 +10,7 @@ from typing import Any
 from gradcheck_cli.records import Finding, LayerProfile, ParameterProfile
 from gradcheck_cli.remedies.surroundings import Surroundings, activation_name
 
-_SHUT = 1e-3  # RMS of a factor below which it silences what it multiplies
+_SHUT = 1e-3  # RMS of a factor below which it silences what it multiplies: chosen by us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from typing import Literal
 
 from gradcheck_cli.records import TrainingProbe, TrainingRuns
 
+# All of these are chosen by us.
 STEPS = 30
 LONGER = 120  # steps where the shorter run does not tell: a plateau that the original never leaves looks good at first
 SEEDS = 3
-# Share of the starting loss from which on a difference counts; chosen by us, measured on `benchmarks/remedies.py`.
-NOTICEABLE = 0.02
+NOTICEABLE = 0.02  # share of the starting loss from which on a difference counts
 _DIVERGED = 2.0  # times the loss at the start
 
 

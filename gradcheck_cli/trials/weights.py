@@ -15,6 +15,7 @@ from gradcheck_cli.trials.base import NotApplicable
 from gradcheck_cli.trials.modules import chosen_modules, modules_by_name, parameters_by_name
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+_ENDS = ("_g", "_v", "_orig")  # of what old-style weight and spectral norm compute a tensor from
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Weight:
         own = dict(self.module.named_parameters(recurse=False))
         if self.name in own:
             return [own[self.name]]
-        return [own[self.name + end] for end in ("_g", "_v", "_orig") if self.name + end in own]
+        return [own[self.name + end] for end in _ENDS if self.name + end in own]
 
     @torch.no_grad()
     def value(self) -> Tensor:
@@ -79,8 +80,7 @@ def own_weights(owner: str, module: nn.Module) -> Iterator[Weight]:
     """Yield the tensors that a module itself computes with, parametrised ones by the name they are used under."""
     names: dict[str, None] = {}
     for name, _ in module.named_parameters(recurse=False):
-        stem = next((name[: -len(end)] for end in ("_g", "_v", "_orig") if name.endswith(end)), name)
-        names[stem if stem != name and _old_norm(module, stem) is not None else name] = None
+        names[_used_name(module, name)] = None
     if parametrize.is_parametrized(module):
         names |= dict.fromkeys(module.parametrizations.keys())  # type: ignore[union-attr, operator]
     for name in names:
@@ -102,7 +102,7 @@ def named_weights(model: nn.Module, names: tuple[str, ...]) -> list[Weight]:
         if name in modules:
             chosen += own_weights(*chosen_modules(model, (name,))[0])
         elif name in parameters:
-            chosen.append(_as_weight(owner, modules[owner], last))
+            chosen.append(Weight(owner, modules[owner], _used_name(modules[owner], last)))
         else:
             raise NotApplicable(f"`{name}` is neither a module nor a parameter of the model")
     seen: set[int] = set()
@@ -118,7 +118,7 @@ def named_weights(model: nn.Module, names: tuple[str, ...]) -> list[Weight]:
     return [w for w in unique if isinstance(w.module, _EMBEDDINGS) or not any(id(p) in tables for p in w.sources())]
 
 
-def _as_weight(owner: str, module: nn.Module, name: str) -> Weight:
-    """The weight that a parameter's name stands for: `weight_v` of an old weight norm stands for `weight`."""
-    stem = next((name[: -len(end)] for end in ("_g", "_v", "_orig") if name.endswith(end)), name)
-    return Weight(owner, module, stem if stem != name and _old_norm(module, stem) is not None else name)
+def _used_name(module: nn.Module, parameter: str) -> str:
+    """The name of the tensor that a parameter is part of: `weight_v` of an old weight norm is part of `weight`."""
+    stem = next((parameter.removesuffix(end) for end in _ENDS if parameter.endswith(end)), parameter)
+    return stem if stem != parameter and _old_norm(module, stem) is not None else parameter

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradcheck_cli.fixing.building import listed, selection
 from gradcheck_cli.fixing.draft import Draft
+from gradcheck_cli.fixing.initialisation import listed, selection
 from gradcheck_cli.fixing.names import spell
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.records import Edit

@@ -44,7 +44,7 @@ def apply(project: Project, edit: Edit) -> None:
         if not found:
             raise CannotPatch(f"no {operation} is to be seen in `{scope.name.value}` ({draft.name})")
         for node, form, bound in found:
-            _guard(draft, node, form, bound)
+            _guard(draft, node, form, bound=bound)
 
 
 def _divisors(draft: Draft, scope: cst.CSTNode) -> list[tuple[cst.BaseExpression, str, bool]]:
@@ -67,7 +67,7 @@ def _bases(draft: Draft, scope: cst.CSTNode) -> list[cst.BaseExpression]:
     return powers + [operand(draft, call) for call in calls_in(draft, scope, "pow")]
 
 
-def _guard(draft: Draft, node: cst.BaseExpression, form: str, bound: bool) -> None:
+def _guard(draft: Draft, node: cst.BaseExpression, form: str, *, bound: bool) -> None:
     """Plan the guarded form. `bound`: something binds the argument more closely than an addition does."""
 
     def guarded(inner: cst.CSTNode) -> cst.CSTNode:

@@ -15,9 +15,9 @@ from gradcheck_cli.trials.batches import is_also_target, together, with_tensors
 from gradcheck_cli.trials.finite_rows import finite_batches
 from gradcheck_cli.trials.rescaling import moments, root_mean_square, spans_decades
 
-_USUAL, _EVEN = 2.0, 10.0  # RMS, and largest over median feature RMS, up to which an input is left alone
-_DECADES = 2.0  # span from which on a positive feature is read on a logarithmic scale
-_BYTE = 255.0
+_USUAL, _EVEN = 2.0, 10.0  # RMS, and largest over median feature RMS, up to which an input is left alone: chosen by us
+_DECADES = 2.0  # span from which on a positive feature is read on a logarithmic scale: chosen by us
+_BYTE = 255.0  # the largest value of an 8-bit pixel
 
 
 def apply(setup: Setup, edit: Edit) -> Setup:

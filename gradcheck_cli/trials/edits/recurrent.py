@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from gradcheck_cli.probing.belongings import belongings, entries
 from gradcheck_cli.records import Edit
 from gradcheck_cli.trials.base import NotApplicable, Setup, with_subject
-from gradcheck_cli.trials.calls import calls_of
-from gradcheck_cli.trials.cells import hand_written_cell
+from gradcheck_cli.trials.hand_written_cells import hand_written_cell
+from gradcheck_cli.trials.module_calls import calls_of
 from gradcheck_cli.trials.modules import chosen_modules
 
 _FORGET_BIAS = 1.0  # Jozefowicz et al. (2015): an LSTM whose gate starts open keeps what it has read

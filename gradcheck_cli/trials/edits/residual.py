@@ -45,24 +45,27 @@ def apply(setup: Setup, edit: Edit) -> Setup:
     if not plan:
         raise NotApplicable("none of the layers keeps the shape of what a skip would carry round it")
     scale = 1.0 / math.sqrt(len(plan))
-    kept: list[_Kept] = []
-    for module, source in plan:
-        skip = Skip(scale).train(module.training)
-        if source is not None:
-            kept.append(_Kept())
-            source.register_forward_hook(_Keep(kept[-1]))
-            module.register_forward_hook(_AddKept(skip, kept[-1]))
-        elif role_of(module) == "linear":
-            module.register_forward_hook(_AddInput(skip), with_kwargs=True)
-        else:
-            stack = _Stack()
-            module.register_forward_pre_hook(_Push(stack), with_kwargs=True, prepend=True)
-            module.register_forward_hook(_PopAndAdd(skip, stack), always_call=True)
-        # For its name only. A block may run its children one after another, as nn.Sequential does: it gets no further child.
-        setattr(module, free_name(module, "skip"), skip if role_of(module) == "linear" else [skip])
+    kept = [k for k in (_connect(module, source, scale) for module, source in plan) if k is not None]
     if kept:
         setup.subject.model.register_forward_hook(_Forget(kept), always_call=True)
     return setup
+
+
+def _connect(module: nn.Module, source: nn.Module | None, scale: float) -> _Kept | None:
+    """Hook a skip to the layer or block that it ends at; return what it keeps where it starts from another layer."""
+    skip, kept = Skip(scale).train(module.training), _Kept() if source is not None else None
+    if source is not None and kept is not None:
+        source.register_forward_hook(_Keep(kept))
+        module.register_forward_hook(_AddKept(skip, kept))
+    elif role_of(module) == "linear":
+        module.register_forward_hook(_AddInput(skip), with_kwargs=True)
+    else:
+        stack = _Stack()
+        module.register_forward_pre_hook(_Push(stack), with_kwargs=True, prepend=True)
+        module.register_forward_hook(_PopAndAdd(skip, stack), always_call=True)
+    # For its name only. A block may run its children one after another, as nn.Sequential does: it gets no further child.
+    setattr(module, free_name(module, "skip"), skip if role_of(module) == "linear" else [skip])
+    return kept
 
 
 class Skip(nn.Module):

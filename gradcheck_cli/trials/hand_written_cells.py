@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gradcheck_cli.trials.base import NotApplicable, Setup
-from gradcheck_cli.trials.calls import SeenCall, calls_of
+from gradcheck_cli.trials.module_calls import SeenCall, calls_of
 
 _ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (torch.tanh, torch.relu, torch.sigmoid)
 _COMPARED = 4  # calls whose output is worked out again

@@ -66,7 +66,6 @@ def _made_in(project: Project) -> tuple[Draft, Statement, str] | None:
     statement = draft.statement(calls[0])
     if not isinstance(statement, cst.SimpleStatementLine) or len(statement.body) != 1:
         return None
-    assert isinstance(statement, cst.SimpleStatementLine)  # `_made_in` returns an empty name for a return alone
     small = statement.body[0]
     if isinstance(small, cst.Return) and small.value is calls[0]:
         return draft, statement, ""

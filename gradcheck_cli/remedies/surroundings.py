@@ -14,7 +14,8 @@ from gradcheck_cli.records import LayerProfile, ParameterProfile, Profile
 BOUNDED = ("sigmoid", "tanh", "hardtanh", "hardsigmoid", "softsign", "erf")
 _NORMALISING = ("softmax", "log_softmax", "logsoftmax", "softmax2d", "glu")
 _ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "lion", "adafactor", "rprop", "lamb")
-_CALM = 0.01  # largest share of its size that a weight may change in one step: chosen by us, ten times the customary 1e-3 (GC106)
+# Largest share of its size that a weight may change in one step: chosen by us, ten times the customary 1e-3 (GC106).
+_CALM = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

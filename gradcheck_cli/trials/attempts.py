@@ -130,6 +130,6 @@ def _once(memory: dict[str, _T | str], edits: Sequence[Edit], objective: str, ma
             memory[key] = str(reason)
         except GradcheckError as error:
             memory[key] = f"the edited model does not run: {error.what}"
-        except Exception as error:
+        except (Exception, SystemExit, GeneratorExit) as error:  # whatever the user's code may raise but Ctrl-C
             memory[key] = f"the edit failed: {type(error).__name__}: {(message(error) or 'no message').splitlines()[0]}"
     return memory[key]

@@ -70,14 +70,18 @@ def test_a_run_that_cannot_end_in_time_stops_early(clock: Clock) -> None:
 
 
 def test_a_slow_first_step_says_nothing_of_the_others(clock: Clock) -> None:
-    check = Deadline(10.0).pace(100)
+    limit = Deadline(10.0)
+    check = limit.pace(100)
     for step in range(100):
         check()
         clock.now += 0.01 if step else 5.0
+    assert limit.left == pytest.approx(10.0 - 5.0 - 99 * 0.01)
 
 
 def test_a_run_that_fits_is_left_alone(clock: Clock) -> None:
-    check = Deadline(10.0).pace(100)
+    limit = Deadline(10.0)
+    check = limit.pace(100)
     for _ in range(100):
         check()
         clock.now += 0.09
+    assert limit.left == pytest.approx(1.0)

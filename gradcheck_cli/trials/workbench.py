@@ -43,7 +43,7 @@ def _why_no_copy(subject: Subject, seed: int) -> str | None:
     """Run a copy once, forward and backward, and say what speaks against trials on copies."""
     try:
         twin = copy_model(subject.model)
-    except Exception as error:
+    except Exception as error:  # a model's own `__deepcopy__` may raise anything
         return f"it cannot be copied ({type(error).__name__})"
     with twin.watch() as talk, training_mode(twin.model):
         for objective in subject.objectives:

@@ -14,13 +14,13 @@ _OVER_TIME = "E563"
 STARTING = "starting"  # the phase of a worker that has not said what it does
 
 
-def over_time(phase: str, limit: float, folder: Path) -> GradcheckError:
-    """Build E563 with what was running when time was up."""
+def over_time(phase: str, limit: float, folder: Path, option: str = "--timeout") -> GradcheckError:
+    """Build E563 with what was running when the time that an option grants was up."""
     return GradcheckError(
         _OVER_TIME,
         f"no verdict after {limit:g} s",
         f"time was up while {phase}",
-        "raise --timeout, or scan a smaller batch",
+        f"raise {option}, or scan a smaller batch",
         trace=_faults(folder),
     )
 
@@ -71,7 +71,7 @@ def explain_ending(status: int, phase: str, folder: Path) -> GradcheckError:
 
 def cut_short(report: Report, error: GradcheckError) -> Report:
     """Make the report of a scan whose trials ended with an error: the verdict stands, and it says what is missing."""
-    why = f"{error.why} (--timeout)" if error.id == _OVER_TIME else error.what
+    why = f"{error.why}; {error.do}" if error.id == _OVER_TIME else error.what
     first, *others = report.profiles
     first = dataclasses.replace(first, gaps=(*first.gaps, f"what the suggestions do: {why}"))
     tried = {(trial.code, trial.layer, trial.remedies) for trial in report.trials}

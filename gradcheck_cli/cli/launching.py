@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,8 @@ from gradcheck_cli.records import Report, from_dict, to_dict
 from gradcheck_cli.settings import Settings
 
 _STACK = 1 << 30  # bytes; 300,000 chained graph nodes are freed without a crash
+_POLL = 0.5  # seconds between looks at whether trials have begun
+_TRIALS_GRACE = 10.0  # seconds that the last trial may take beyond the budget, to end and to put the model back
 _GRACE = 2.0  # seconds between asking the worker to end and killing it
 _RESULT_CAP = 256 << 20  # bytes; a report of 5,000 layers has about 20 MB
 _OUTPUT_CAP = 1 << 20  # bytes of the model's own prints that are passed on
@@ -62,9 +65,7 @@ class Worker:
 
     def report(self) -> Report:
         """Wait for the result. Raises what the worker reports, E563 when time is up, E564/E565 when it was killed."""
-        if not self._ended.wait(self._settings.timeout):
-            self.stop()
-            raise over_time(self.phase().name, self._settings.timeout, self.path)
+        self._wait()
         result = self._read("result.json")
         self._silence()
         if result is None:
@@ -72,6 +73,18 @@ class Worker:
         if "error" in result:
             raise GradcheckError(**result["error"])
         return from_dict(Report, result["report"])
+
+    def _wait(self) -> None:
+        """Wait for the end; trials keep to their budget themselves, unless one call of the user's code does not return."""
+        limit, option = self._settings.timeout, "--timeout"
+        end = time.monotonic() + limit
+        while not self._ended.wait(min(_POLL, max(end - time.monotonic(), 0.0))):
+            if time.monotonic() >= end:
+                self.stop()
+                raise over_time(self.phase().name, limit, self.path, option)
+            allowed = 2 * self._settings.try_budget + _TRIALS_GRACE
+            if time.monotonic() + allowed < end and (self.path / "interim.json").exists():
+                limit, option, end = allowed, "--try-budget", time.monotonic() + allowed
 
     def interim(self) -> Report | None:
         """Return the verdict of a worker that has left no result, if it had reached one before its trials."""

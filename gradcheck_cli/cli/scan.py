@@ -59,8 +59,11 @@ def scan(
     except GradcheckError as error:
         leave_document(error, form, configured.display.output_file)
         raise
-    except KeyboardInterrupt:
-        show_error(GradcheckError("E573", "interrupted", "there is no verdict yet", "run it again"), with_trace=False)
+    except Interrupted as early:
+        if early.report is not None:
+            _deliver(early.report, configured, time.monotonic() - begun)
+        known = "no trial ran to its end" if early.report else "there is no verdict yet"
+        show_error(GradcheckError("E573", "interrupted", known, "run it again"), with_trace=False)
         raise typer.Exit(130) from None
     _deliver(report, configured, time.monotonic() - begun)
     raise typer.Exit(exit_code(report, configured.settings.fail_on))
@@ -91,10 +94,19 @@ def _check_rules(configured: Configured) -> None:
         raise
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with the report so far if there is a verdict."""
+
+    def __init__(self, report: Report | None) -> None:
+        super().__init__()
+        self.report = report
+
+
 def measure(configured: Configured) -> Report:
     """Run the worker; what the report needs for its rendering is imported while it works.
 
-    An end that comes after the verdict, while remedies are tried, takes their trials and not the verdict.
+    An end that comes after the verdict, while remedies are tried, takes their trials and not the verdict. Raises
+    Interrupted on Ctrl-C.
     """
     from gradcheck_cli.cli.endings import cut_short
     from gradcheck_cli.cli.launching import Worker
@@ -113,6 +125,10 @@ def measure(configured: Configured) -> Report:
             if configured.display.traceback:
                 show_error(error, with_trace=True)
             return cut_short(interim, error)
+        except KeyboardInterrupt:
+            interim = worker.interim()
+            stopped = GradcheckError("E573", "interrupted", "Ctrl-C", "run it again")
+            raise Interrupted(None if interim is None else cut_short(interim, stopped)) from None
 
 
 def _deliver(report: Report, configured: Configured, seconds: float) -> None:

@@ -48,11 +48,17 @@ def _unrolled(spine: Spine) -> frozenset[str]:
     """Names of the layers and operations on the spine that are steps of a loop."""
     visits = Counter(point.layer for point in spine.points)
     looped = {name for name, count in visits.items() if count >= UNROLLED}
-    if not looped:
+    if not looped or _only_shared_activations(spine, looped):
         return frozenset()
     # the k-th operation of a kind in a loop body has a number of its own: count the kind when a layer is looped over too
     kinds = Counter(_unnumbered(point.layer) for point in spine.points)
     return frozenset(n for n in visits if (kinds[_unnumbered(n)] >= UNROLLED if "/" in n else n in looped))
+
+
+def _only_shared_activations(spine: Spine, looped: set[str]) -> bool:
+    """One `nn.Sigmoid` called behind each of many layers is depth: what makes time of a loop is that weights come again."""
+    bare = {p.role for p in spine.points if p.layer in looped} <= {"activation", "shape"}
+    return bare and any(p.role == "linear" and "/" not in p.layer for p in spine.points)
 
 
 def _unnumbered(name: str) -> str:

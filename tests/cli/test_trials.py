@@ -30,7 +30,7 @@ def scan(settings):
     return whole
 """
 ENDINGS = {
-    "time.sleep(99)": "time was up while trying `ReLU in place of Sigmoid` (--timeout)",
+    "time.sleep(99)": "time was up while trying `ReLU in place of Sigmoid`; raise --timeout, or scan a smaller batch",
     "os.kill(os.getpid(), signal.SIGSEGV)": "native code crashed while trying `ReLU in place of Sigmoid`",
     "os.kill(os.getpid(), signal.SIGKILL)": "the scan was killed while trying `ReLU in place of Sigmoid`",
     "os._exit(0)": "the model's code ended the process while trying `ReLU in place of Sigmoid`",
@@ -96,8 +96,17 @@ def test_an_interrupted_trial_is_an_interrupted_scan(folder: Path) -> None:
     assert command.stderr.readline() == "| now\n"
     command.send_signal(signal.SIGINT)
     shown, said = command.communicate(timeout=60)
-    assert (command.returncode, shown) == (130, "")
-    assert said.startswith("error E573: interrupted")
+    assert command.returncode == 130
+    assert "error GC101 vanishing-gradient" in shown  # the verdict was reached before
+    assert "[not tried: the trials were cut short]" in shown
+    assert "error E573: interrupted\n  why   no trial" in said
+
+
+def test_a_trial_that_never_returns_is_ended_with_the_budget(folder: Path) -> None:
+    done = scan(folder, TRYING.format(line="time.sleep(99)"), "--try-budget", "0.001")
+    assert done.returncode == 1
+    assert "time was up while trying `ReLU in place of Sigmoid`; raise --try-budget" in done.stdout
+    assert "error GC101 vanishing-gradient" in done.stdout
 
 
 def test_a_bar_counts_the_trials_on_a_terminal(folder: Path) -> None:

@@ -63,22 +63,36 @@ def _is_own_method(call: cst.Call) -> bool:
 
 
 def calls_of(project: Project, layers: Sequence[LayerProfile]) -> list[tuple[Draft, cst.Call]]:
-    """Return the calls behind functional layers of an edit, each once; notes what shares a call with them."""
+    """Return the calls behind functional layers of an edit, each once; raises CannotPatch if others share one of them."""
     found: dict[cst.Call, Draft] = {}
-    groups: dict[tuple[str, str], list[LayerProfile]] = {}
+    names, kinds = {x.name for x in layers}, {x.kind for x in layers}
     for layer in layers:
-        groups.setdefault((layer.parent or "", layer.kind), []).append(layer)
-    for (owner, kind), members in groups.items():
-        draft, calls = _in_owner(project, owner, kind)
-        everyone = [x for x in project.profile.layers if x.functional and (x.parent or "", x.kind) == (owner, kind)]
-        everyone.sort(key=lambda x: x.order)
-        if len(everyone) == len(calls):
-            calls = [call for call, layer in zip(calls, everyone, strict=True) if layer in members]
-        elif len(members) < len(everyone):
-            where = f"{draft.name}:{draft.line(calls[0])}"
-            project.note(f"{where} applies {kind} {len(everyone)} times, the cure changes {len(members)}: all are changed")
-        found |= dict.fromkeys(calls, draft)
+        found |= _calls_behind(project, layer)
+    beside = [x for x in project.profile.layers if x.functional and x.kind in kinds and x.name not in names]
+    for layer in beside:
+        shared = [call for call in _behind_or_none(project, layer) if call in found]
+        if shared:
+            where = f"{found[shared[0]].name}:{found[shared[0]].line(shared[0])}"
+            raise CannotPatch(f"{where} is also `{layer.name}`, which the cure leaves alone")
     return [(draft, call) for call, draft in found.items()]
+
+
+def _calls_behind(project: Project, layer: LayerProfile) -> dict[cst.Call, Draft]:
+    """Return the n-th call for the n-th operation of its owner, all of them where a loop repeats calls."""
+    draft, calls = _in_owner(project, layer.parent or "", layer.kind)
+    same = (layer.parent or "", layer.kind)
+    everyone = [x for x in project.profile.layers if x.functional and (x.parent or "", x.kind) == same]
+    everyone.sort(key=lambda x: x.order)
+    if len(everyone) == len(calls):
+        calls = [calls[everyone.index(layer)]]
+    return dict.fromkeys(calls, draft)
+
+
+def _behind_or_none(project: Project, layer: LayerProfile) -> dict[cst.Call, Draft]:
+    try:
+        return _calls_behind(project, layer)
+    except CannotPatch:  # no call of it is to be seen
+        return {}
 
 
 def _in_owner(project: Project, owner: str, kind: str) -> tuple[Draft, list[cst.Call]]:

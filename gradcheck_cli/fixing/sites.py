@@ -32,22 +32,40 @@ def constructions(project: Project, names: Sequence[str]) -> list[Construction]:
     for layer in wanted:
         for call in _calls_of(project, layer):
             built.setdefault((call[0].name, call[1]), []).append(layer)
-    made = []
-    for (file, node), layers in built.items():
-        draft = project.draft(file)
-        others = [x for x in _fellows(project, layers[0]) if x not in layers and node in {c for _, c in _calls_of(project, x)}]
-        own = {layer.name for layer in wanted}
-        beside = tuple(x for x in others if x.name not in own)
-        made.append(Construction(draft=draft, call=node, layers=tuple(layers), others=beside))
-    return made
+    beside: dict[tuple[str, cst.Call], list[LayerProfile]] = {}
+    for layer in _not_in(project, wanted):
+        for key in _keys(project, layer) & built.keys():
+            beside.setdefault(key, []).append(layer)
+    return [
+        Construction(draft=project.draft(key[0]), call=key[1], layers=tuple(layers), others=tuple(beside.get(key, ())))
+        for key, layers in built.items()
+    ]
 
 
-def built_beside(project: Project, made: Sequence[Construction]) -> None:
-    """Note the layers that a changed line builds beside those that the edit names."""
+def _not_in(project: Project, wanted: Sequence[LayerProfile]) -> list[LayerProfile]:
+    names, kinds = {x.name for x in wanted}, {x.kind for x in wanted}
+    return [x for x in project.profile.layers if not x.functional and x.kind in kinds and x.name not in names]
+
+
+def _keys(project: Project, layer: LayerProfile) -> set[tuple[str, cst.Call]]:
+    """Return the calls that may build a layer; none if no call is to be seen."""
+    try:
+        return {(draft.name, call) for draft, call in _calls_of(project, layer)}
+    except CannotPatch:
+        return set()
+
+
+def refuse_beside(made: Sequence[Construction]) -> None:
+    """Raise CannotPatch if a line to be changed also builds layers that the trial left as they were."""
     for each in made:
         if each.others:
-            names = ", ".join(f"`{x.name}`" for x in each.others[:3]) + (" …" if len(each.others) > 3 else "")
-            project.note(f"{each.draft.name}:{each.draft.line(each.call)} also builds {names}: changed as well")
+            raise CannotPatch(f"{each.draft.name}:{each.draft.line(each.call)} also builds {listed(each.others)}")
+
+
+def listed(layers: Sequence[LayerProfile]) -> str:
+    """Name layers that a cure leaves alone."""
+    names = ", ".join(f"`{x.name}`" for x in layers[:3]) + (" …" if len(layers) > 3 else "")
+    return f"{names}, which the cure leaves alone"
 
 
 def _fellows(project: Project, layer: LayerProfile) -> list[LayerProfile]:
@@ -83,8 +101,37 @@ def calls_at(draft: Draft, kind: str, line: int) -> list[cst.Call]:
     for statement in reversed(spanning):  # innermost first
         inside = [x for x in calls if x in set(walk(statement))]
         if inside and not isinstance(statement, cst.ClassDef):
-            return inside
+            return _collected(spanning[-1], draft, inside)
     return []
+
+
+def _collected(user: cst.CSTNode, draft: Draft, calls: list[cst.Call]) -> list[cst.Call]:
+    """Return those that went into the lists which a statement names, `nn.Sequential(*layers)`; all if that is not plain."""
+    lists = [_list_of(draft, call) for call in calls]
+    named = {x.value for x in nodes_of(user, cst.Name)}
+    chosen = [call for call, name in zip(calls, lists, strict=True) if name in named]
+    return chosen if chosen and all(lists) else calls
+
+
+def small_statement(draft: Draft, node: cst.CSTNode) -> cst.BaseSmallStatement | None:
+    """Return what stands between semicolons around a node; None in the head of a loop or a class."""
+    current: cst.CSTNode | None = node
+    while current is not None and not isinstance(current, cst.BaseSmallStatement):
+        current = draft.parent(current)
+    return current
+
+
+def _list_of(draft: Draft, call: cst.Call) -> str:
+    """Return the local name that `layers.append(...)`, `layers += [...]` or `layers = [...]` puts a new layer under."""
+    small = small_statement(draft, call)
+    value: cst.CSTNode | None = None
+    if isinstance(small, cst.Assign) and len(small.targets) == 1:
+        value = small.targets[0].target
+    elif isinstance(small, cst.AugAssign):
+        value = small.target
+    elif isinstance(small, cst.Expr) and isinstance(small.value, cst.Call) and isinstance(small.value.func, cst.Attribute):
+        value = small.value.func.value
+    return value.value if isinstance(value, cst.Name) else ""
 
 
 def class_name(draft: Draft, node: cst.BaseExpression) -> str:

@@ -110,10 +110,80 @@ def test_the_second_of_two_calls_alone(scanned):
     assert lines_changed(text, new) == ["            x = torch.relu(torch.tanh(layer(x)))"]
 
 
-def test_part_of_a_loop_changes_all_of_it_and_says_so(scanned):
+def test_part_of_a_loop_is_refused(scanned):
     scan = scanned(FORWARD.format(call="torch.sigmoid(layer(x))"))
-    (note,) = scan.notes(edit("activation", scan.named("sigmoid")[:1], to="relu"))
-    assert "3 times" in note
+    with pytest.raises(CannotPatch, match="sigmoid#2`, which the cure leaves alone"):
+        scan.patched(edit("activation", scan.named("sigmoid")[:1], to="relu"))
+
+
+AUTOENCODER = """import torch
+import torch.nn as tnn
+
+class Autoencoder(tnn.Module):
+\tdef __init__(self, sizes=(8, 6, 4)):
+\t\tsuper().__init__()
+\t\tenc, dec = [], []
+\t\tfor a, b in zip(sizes, sizes[1:]):
+\t\t\tenc.append(tnn.Linear(a, b)); enc.append(tnn.Sigmoid())\t# squash
+\t\tfor a, b in zip(sizes[::-1], sizes[::-1][1:]):
+\t\t\tdec.append(tnn.Linear(a, b)); dec.append(tnn.Sigmoid())\t# last one is the pixel range
+\t\tself.encoder = tnn.Sequential(*enc)
+\t\tself.decoder = tnn.Sequential(*dec)
+
+\tdef forward(self, x):
+\t\treturn self.decoder(self.encoder(x))
+
+model = Autoencoder()
+x = y = torch.rand(16, 8)
+loss_fn = tnn.MSELoss()
+"""
+HIDDEN = ["encoder.1", "encoder.3", "decoder.1"]
+
+
+def test_the_last_layer_of_a_loop_is_put_back_behind_it(scanned):
+    text = AUTOENCODER.replace("\n", "\r\n")
+    new = scanned(text).patched(edit("activation", HIDDEN, to="relu"))
+    assert lines_changed(text, new) == [
+        "\t\t\tenc.append(tnn.Linear(a, b)); enc.append(tnn.ReLU())\t# squash\r",
+        "\t\t\tdec.append(tnn.Linear(a, b)); dec.append(tnn.ReLU())\t# last one is the pixel range\r",
+        "\t\tdec[-1] = tnn.Sigmoid()\r",
+    ]
+    model = built(new)
+    kinds = [type(m).__name__ for m in model.modules() if isinstance(m, (nn.ReLU, nn.Sigmoid))]
+    assert kinds == ["ReLU", "ReLU", "ReLU", "Sigmoid"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tnn.Sequential(*dec)", "tnn.Sequential(*dec, tnn.Linear(8, 8))"),
+        (
+            "\t\t\tdec.append(tnn.Linear(a, b)); dec.append",
+            "\t\t\tif a > 6: continue\n\t\t\tdec.append(tnn.Linear(a, b)); dec.append",
+        ),
+    ],
+)
+def test_other_loops_are_refused_by_name(scanned, old, new):
+    scan = scanned(AUTOENCODER.replace(old, new) + "\n")
+    with pytest.raises(CannotPatch, match="which the cure leaves alone"):
+        scan.patched(edit("activation", ["decoder.1"], to="relu"))
+
+
+def test_a_class_that_is_handed_on_for_the_last_layer_too_is_refused(scanned):
+    scan = scanned("""import torch
+from torch import nn
+
+
+def build(act):
+    return nn.Sequential(*[x for _ in range(3) for x in (nn.Linear(4, 4), act())])
+
+
+model = build(nn.Sigmoid)
+x, y = torch.randn(8, 4), torch.rand(8, 4)
+loss_fn = nn.MSELoss()
+""")
+    with pytest.raises(CannotPatch, match="`5`, which the cure leaves alone"):
+        scan.patched(edit("activation", ["1", "3"], to="relu"))
 
 
 BLOCKS = f"""import torch

@@ -8,10 +8,11 @@ from typing import Any
 import libcst as cst
 
 from gradcheck_cli.fixing.draft import CannotPatch, Draft, nodes_of
+from gradcheck_cli.fixing.loops import keep_last
 from gradcheck_cli.fixing.names import full_name, spell
 from gradcheck_cli.fixing.operations import calls_of, is_method, operand, operand_of
 from gradcheck_cli.fixing.project import Project
-from gradcheck_cli.fixing.sites import built_beside, class_name, constructions
+from gradcheck_cli.fixing.sites import class_name, constructions, listed, refuse_beside
 from gradcheck_cli.records import Edit, LayerProfile
 
 # name → class, its arguments, function and its further arguments
@@ -46,10 +47,19 @@ def _switch_modules(project: Project, layers: Sequence[LayerProfile], to: str) -
     except CannotPatch as refused:
         for layer in {x.kind: x for x in layers}.values():
             _switch_reference(project, layer, to, refused)
+        _refuse_kin(project, layers)
         return
-    built_beside(project, made)
+    refuse_beside([each for each in made if not keep_last(project, each)])
     for each in made:
         each.draft.replace(each.call, activation_call(each.draft, to, each.call))
+
+
+def _refuse_kin(project: Project, layers: Sequence[LayerProfile]) -> None:
+    """A class that is handed on builds all layers of the kind at these lines."""
+    names, lines = {x.name for x in layers}, {(x.kind, x.site) for x in layers}
+    kin = [x for x in project.profile.layers if not x.functional and x.name not in names and (x.kind, x.site) in lines]
+    if kin:
+        raise CannotPatch(f"the line that names the class also stands for {listed(kin)}")
 
 
 def activation_call(draft: Draft, to: str, instead_of: cst.Call | None = None) -> cst.BaseExpression:

@@ -10,7 +10,7 @@ from gradcheck_cli.fixing.draft import CannotPatch, Draft
 from gradcheck_cli.fixing.names import spell
 from gradcheck_cli.fixing.placing import argument, put_behind
 from gradcheck_cli.fixing.project import Project
-from gradcheck_cli.fixing.sites import Construction, built_beside, constructions
+from gradcheck_cli.fixing.sites import Construction, constructions, refuse_beside
 from gradcheck_cli.records import Edit, LayerProfile
 
 _MOST_GROUPS = 8  # as the trial
@@ -19,7 +19,7 @@ _MOST_GROUPS = 8  # as the trial
 def apply(project: Project, edit: Edit) -> None:
     norm = str(edit.options["norm"])
     made = constructions(project, edit.layers)
-    built_beside(project, made)
+    refuse_beside(made)
     for each in made:
         put_behind(each.draft, each.call, _norm(each, norm), "_norm")
 
@@ -35,7 +35,7 @@ def _norm(made: Construction, norm: str) -> str:
         return f"{spell(draft, f'torch.nn.BatchNorm{max(1, spatial)}d')}({width})"
     if norm == "layer" and not spatial:
         return f"{spell(draft, 'torch.nn.LayerNorm')}({width})"
-    channels = [x.output.shape[1] for x in (*made.layers, *made.others) if x.output is not None and len(x.output.shape) > 1]
+    channels = [x.output.shape[1] for x in made.layers if x.output is not None and len(x.output.shape) > 1]
     if not channels or (not spatial and len(shape) != 2):
         raise CannotPatch(f"the channels of `{layer.name}` are not known")
     groups = 1 if norm == "layer" else math.gcd(_MOST_GROUPS, *channels)

@@ -7,7 +7,7 @@ import libcst as cst
 from gradcheck_cli.fixing.draft import CannotPatch, Draft, nodes_of
 from gradcheck_cli.fixing.names import spell
 from gradcheck_cli.fixing.project import Project
-from gradcheck_cli.fixing.sites import Construction, built_beside, constructions
+from gradcheck_cli.fixing.sites import Construction, constructions, refuse_beside
 from gradcheck_cli.records import Edit
 
 _POSITIONAL = 3  # nn.RNN(input_size, hidden_size, num_layers, nonlinearity, ...): GRU and LSTM have no nonlinearity
@@ -19,7 +19,7 @@ def apply(project: Project, edit: Edit) -> None:
         if project.layer(name).kind not in ("RNN", "RNNCell"):
             raise CannotPatch(f"the loop of `{name}` is written by hand")
     made = constructions(project, edit.layers)
-    built_beside(project, made)
+    refuse_beside(made)
     for each in made:
         cell = each.layers[0].kind.endswith("Cell")
         if to == "LSTM":

@@ -8,8 +8,8 @@ from gradcheck_cli.fixing.draft import Draft
 from gradcheck_cli.fixing.names import spell
 from gradcheck_cli.fixing.placing import calls_of_attribute, define, wrap
 from gradcheck_cli.fixing.project import Project
-from gradcheck_cli.fixing.sites import constructions
-from gradcheck_cli.records import Edit
+from gradcheck_cli.fixing.sites import constructions, refuse_beside
+from gradcheck_cli.records import Edit, LayerProfile
 
 _CLASS = """\
 class Residual({module}):
@@ -32,6 +32,7 @@ def apply(project: Project, edit: Edit) -> None:
     for each in constructions(project, edit.layers):
         if not each.others and _in_forward(each.draft, each.call, scale):
             continue
+        refuse_beside([each] if any(_is_even(project, x) for x in each.others) else [])
         users.setdefault(each.draft, []).append(each.call)
         if each.others:
             uneven.add(each.draft)
@@ -39,6 +40,11 @@ def apply(project: Project, edit: Edit) -> None:
     for draft, calls in users.items():
         guard = " if x.shape == y.shape else y" if draft in uneven else ""
         define(draft, "Residual", _CLASS.format(module=spell(draft, "torch.nn.Module"), guard=guard), calls)
+
+
+def _is_even(project: Project, layer: LayerProfile) -> bool:
+    """Say whether a layer would get its skip too, because its output is as wide as its input."""
+    return any(x.name in layer.parameters and x.value.shape[:1] == x.value.shape[1:2] for x in project.profile.parameters)
 
 
 def _in_forward(draft: Draft, call: cst.Call, scale: str) -> bool:

@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -15,6 +15,7 @@ from torch.nn.modules.loss import _Loss
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading.class_roots import functions_that_build, root_classes
 from gradcheck_cli.loading.context import Context
+from gradcheck_cli.loading.signatures import signature_of
 
 NAMES = ("model", "net", "get_model", "build_model", "create_model")
 _LOSS_CLASS = re.compile(r"(loss|criterion)\Z", re.I)
@@ -140,8 +141,15 @@ def _root_class(context: Context) -> tuple[str, type[nn.Module]]:
     if len(roots) == 1:
         return roots[0], own[roots[0]]
     if roots:
-        raise _several(context, dict.fromkeys(roots, "class"))
+        raise _several(context, {**_factories_of(context, roots), **dict.fromkeys(roots, "class")})
     raise _nothing(context)
+
+
+def _factories_of(context: Context, classes: Sequence[str]) -> dict[str, str]:
+    """Functions of the file that take no argument and name one of the classes: `def resnet20(): return ResNet(...)`."""
+    own = {n: v for n, v in context.space.items() if inspect.isfunction(v) and context.defines(v)}
+    named = {n: v for n, v in own.items() if set(v.__code__.co_names) & set(classes)}
+    return {n: "function" for n, v in named.items() if not signature_of(v).required}
 
 
 def _several(context: Context, candidates: Mapping[str, str]) -> GradcheckError:

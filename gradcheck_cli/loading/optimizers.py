@@ -28,7 +28,7 @@ _OPTIONS = (
 def find_optimizer(context: Context, model: nn.Module) -> OptimizerSpec | None:
     """--optimizer and --lr, else an instance in the file, else Lightning's configure_optimizers, else None."""
     settings = context.settings
-    found = _in_file(context) or _configured(context, model)
+    found = _in_file(context, model) or _configured(context, model)
     if settings.optimizer is not None:
         kind = _class_named(settings.optimizer)
         lr = (
@@ -59,13 +59,17 @@ def _class_named(name: str) -> type[torch.optim.Optimizer]:
     )
 
 
-def _in_file(context: Context) -> OptimizerSpec | None:
+def _in_file(context: Context, model: nn.Module) -> OptimizerSpec | None:
     space = context.space
     instances = {n: v for n, v in space.items() if isinstance(v, torch.optim.Optimizer)}
+    own = {id(p) for p in model.parameters()}
+    instances = {n: v for n, v in instances.items() if own & _held(v)} or instances
     name = next((n for n in _NAMES if n in instances), next(iter(instances), None))
     if name is not None:
         if len(instances) > 1:
             context.assume(f"of the optimizers {', '.join(f'`{n}`' for n in instances)} the update ratios are for `{name}`")
+        if instances[name].state and own & _held(instances[name]):
+            context.assume(f"the file has trained the model with `{name}` while it was imported: these are trained weights")
         return _spec(instances[name], f"found: {name}", context)
     for name in _NAMES:
         value = space.get(name)
@@ -73,6 +77,11 @@ def _in_file(context: Context) -> OptimizerSpec | None:
         if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer):
             return _of_class(kind, value, name, context)
     return None
+
+
+def _held(optimizer: torch.optim.Optimizer) -> set[int]:
+    """Ids of the parameters that an optimizer steps."""
+    return {id(p) for group in optimizer.param_groups for p in group["params"]}
 
 
 def _of_class(kind: type[torch.optim.Optimizer], value: Any, name: str, context: Context) -> OptimizerSpec:

@@ -45,7 +45,7 @@ RULE = Rule(
         Limit(name="rms-error", value=50.0, unit="RMS of an input", source="chosen by us: raw pixels are above it"),
         Limit(name="feature-ratio", value=100.0, unit="largest over median feature RMS", source="standardised below 3"),
     ),
-    hides=("GC201", "GC202", "GC203", "GC204", "GC301", "GC602", "GC607"),
+    hides=("GC201", "GC202", "GC203", "GC204", "GC301", "GC602"),
 )
 CONFIRM = "repeats"
 _LARGE_RMS = 1.0  # of an input of which one feature drowns the others

@@ -58,6 +58,9 @@ class Attempts:
     def training(self, edits: Sequence[Edit], objective: str, steps: int, deadline: Deadline) -> TrainingProbe | str:
         """Return how edited copies train beside the original, or why they could not. Raises OutOfTime."""
 
+        if self._subject.objectives[self._index(objective)].kind == "projection":
+            return "the loss is a random projection of the output, which has no lowest value"
+
         def trained(which: Sequence[Edit]) -> _Trained | str:
             return _once(self._trained, which, f"{objective} {steps}", lambda: self._train(which, objective, steps, deadline))
 

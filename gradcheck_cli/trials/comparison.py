@@ -69,7 +69,7 @@ def _verdict(
     if diverged(original):
         return "better"
     before, after = (_measured(runs, comparable=comparable) for runs in (original, edited))
-    unit = statistics.median(map(abs, edited.start)) if comparable else 1.0
+    unit = min(statistics.median(map(abs, runs.start)) for runs in (original, edited)) if comparable else 1.0
     margin = max(_spread(before), _spread(after), NOTICEABLE * unit)
     change = statistics.median(after) - statistics.median(before)
     return "better" if change < -margin else "worse" if change > margin else "alike"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,11 @@ def _judge_cure(training: TrainingProbe | None) -> tuple[Outcome, str]:
         return "worse", "the loss diverges"
     if not falls(training.edited) and training.verdict != "better":
         return "improved", f"the loss does not fall within {training.steps} steps"
-    return "cured", ""
+    if training.verdict != "worse":
+        return "cured", ""
+    if training.comparable and statistics.median(training.edited.end) > statistics.median(training.original.start):
+        return "improved", "the loss stays above the one that the original starts with"
+    return "cured", f"the original's loss is lower after {training.steps} steps"
 
 
 def _judge_loop(training: TrainingProbe | None) -> tuple[Outcome, str]:

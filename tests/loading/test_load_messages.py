@@ -435,6 +435,26 @@ at   None
 """,
     ),
     Case(
+        "two classes and a function that builds one",
+        """\
+class Block(nn.Module):
+    pass
+class Net(nn.Module):
+    def __init__(self, block, layers):
+        super().__init__()
+def net20():
+    return Net(Block, [3, 3, 3])
+def other(width):
+    return Net(Block, [width])
+""",
+        """
+E116 `model.py` holds 3 models
+why  `net20` (function), `Block` (class), `Net` (class)
+do   name one: gradcheck scan model.py:net20 or model.py:Block or model.py:Net
+at   None
+""",
+    ),
+    Case(
         "two models in a list",
         "models = [nn.Linear(2, 2), nn.Linear(2, 3)]\n",
         """

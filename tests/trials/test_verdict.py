@@ -22,6 +22,12 @@ def trained(original: float, edited: float, start: float = 2.3) -> TrainingProbe
 
 
 BETTER, FLAT, DIVERGED = trained(2.3, 0.8), trained(2.3, 2.3), trained(2.3, float("nan"))
+FAR_WORSE = compare(
+    TrainingRuns(start=(200.0,) * 3, end=(170.0,) * 3),
+    TrainingRuns(start=(9e4,) * 3, end=(1.2e4,) * 3),
+    optimizer="",
+    comparable=True,
+)
 SICK = found("GC101", "net.0")
 
 
@@ -76,6 +82,8 @@ STILL = change_of(SICK, seen(SICK), seen(SICK))
         (CURED, 1.0, False, None, "cured", ""),
         (CURED, 1.0, False, FLAT, "improved", "the loss does not fall within 30 steps"),
         (CURED, 1.0, False, DIVERGED, "worse", "the loss diverges"),
+        (CURED, 1.0, False, trained(0.8, 1.2), "cured", "the original's loss is lower after 30 steps"),
+        (CURED, 1.0, False, FAR_WORSE, "improved", "the loss stays above the one that the original starts with"),
         (RELAPSED, 1.0, False, None, "improved", "raises GC204 named"),
         (STILL, 0.6, False, None, "improved", ""),
         (STILL, 0.05, False, None, "no effect", ""),

@@ -5,6 +5,7 @@
 # expect: target [64, 1] float32
 # expect: loss loss_fn is mse (found: loss_fn)
 # expect: optimizer Adam lr=0.01 eps=1e-08 beta1=0.9 beta2=0.999 (found: opt)
+# expect: assumed the file has trained the model with `opt` while it was imported: these are trained weights
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,15 @@ class Place:
 def resolve(scope: str, place: Place) -> tuple[str, ...]:
     """Return the names that a scope stands for here, in execution order; empty where there is nothing of the kind."""
     if scope not in _OF_THE_PROFILE:
-        return tuple(dict.fromkeys(_RESOLVERS[scope](place)))
+        return _within_reach(_RESOLVERS[scope](place), place.around)
     if scope not in place.around.places:
-        place.around.places[scope] = tuple(dict.fromkeys(_OF_THE_PROFILE[scope](place.around)))
+        place.around.places[scope] = _within_reach(_OF_THE_PROFILE[scope](place.around), place.around)
     return place.around.places[scope]
+
+
+def _within_reach(names: Iterable[str], around: Surroundings) -> tuple[str, ...]:
+    """Leave out layers that are no part of the model as torch sees it: a copy has others in their place."""
+    return tuple(n for n in dict.fromkeys(names) if n not in around.layers or around.layers[n].registered)
 
 
 def activation_targets(place: Place) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import libcst as cst
 
 from gradcheck_cli.fixing.draft import CannotPatch, Draft, nodes_of
+from gradcheck_cli.fixing.gates import refuse_gate
 from gradcheck_cli.fixing.names import full_name
 from gradcheck_cli.fixing.project import Project
+from gradcheck_cli.fixing.reach import calls_reached
 from gradcheck_cli.records import LayerProfile
 
 _MODULES = ("torch", "torch.nn.functional", "torch.special", "torch.Tensor")
@@ -62,12 +64,18 @@ def _is_own_method(call: cst.Call) -> bool:
     return isinstance(func, cst.Attribute) and isinstance(func.value, cst.Name) and func.value.value == "self"
 
 
-def calls_of(project: Project, layers: Sequence[LayerProfile]) -> list[tuple[Draft, cst.Call]]:
-    """Return the calls behind functional layers of an edit, each once; raises CannotPatch if others share one of them."""
+def calls_of(project: Project, layers: Sequence[LayerProfile], *, plain: bool = True) -> list[tuple[Draft, cst.Call]]:
+    """Return the calls behind functional layers of an edit, each once; raises CannotPatch if others share one of them.
+
+    `plain`: also if one of them is a gate, or makes the model's output.
+    """
     found: dict[cst.Call, Draft] = {}
     names, kinds = {x.name for x in layers}, {x.kind for x in layers}
     for layer in layers:
-        found |= _calls_behind(project, layer)
+        behind = _calls_behind(project, layer)
+        for call in behind.keys() - found.keys() if plain else ():
+            refuse_gate(project, layer.parent or "", behind[call], call)
+        found |= behind
     beside = [x for x in project.profile.layers if x.functional and x.kind in kinds and x.name not in names]
     for layer in beside:
         shared = [call for call in _behind_or_none(project, layer) if call in found]
@@ -96,11 +104,9 @@ def _behind_or_none(project: Project, layer: LayerProfile) -> dict[cst.Call, Dra
 
 
 def _in_owner(project: Project, owner: str, kind: str) -> tuple[Draft, list[cst.Call]]:
+    """Return the calls in the owner's forward and in the functions that it runs; what is never run stays as it is."""
     draft, scope = project.owner_class(owner)
-    calls = calls_in(draft, scope, kind)
-    if not calls:  # a function of the file that the forward method calls
-        functions = [x for x in draft.tree.body if isinstance(x, cst.FunctionDef)]
-        calls = [call for function in functions for call in calls_in(draft, function, kind)]
+    calls = [x for x in calls_reached(draft, scope) if called_operation(draft, x) == kind and not _is_own_method(x)]
     if not calls:
-        raise CannotPatch(f"no call of {kind} is to be seen in the class `{scope.name.value}` ({draft.name})")
+        raise CannotPatch(f"no call of {kind} is to be seen in what the class `{scope.name.value}` runs ({draft.name})")
     return draft, calls

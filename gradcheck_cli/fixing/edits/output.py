@@ -45,7 +45,7 @@ def _drop(project: Project, edit: Edit) -> None:
     last = [project.layer(name) for name in edit.layers] or _last_activation(project)
     if not last:
         _drop_last_call(project)
-    for draft, call in calls_of(project, [x for x in last if x.functional]):
+    for draft, call in calls_of(project, [x for x in last if x.functional], plain=False):
         unwrap(draft, call)
     for each in constructions(project, [x.name for x in last if not x.functional]):
         if each.others:

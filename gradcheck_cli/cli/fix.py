@@ -23,6 +23,7 @@ from gradcheck_cli.reporting.clean import clean
 
 _OF_REPORTS = {"no_try", "format", "output_file", "layers", "depth", "color", "fail_on"}  # options that would change nothing
 _CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pt2", ".torchscript", ".jit")
+_BUDGET_FOR_ALL = 60.0  # seconds that trying every suggestion gets at least
 
 if TYPE_CHECKING:  # imported when a patch is made, so that --help stays quick
     from gradcheck_cli.configuration import Configured
@@ -72,8 +73,7 @@ def _refuse_checkpoint(target: str) -> None:
 
 
 def _fix(configured: Configured, *, write: bool) -> int:
-    from gradcheck_cli.cli.fix_text import nothing_to_fix, summary
-    from gradcheck_cli.fixing.cures import find_fix
+    from gradcheck_cli.cli.fix_text import how_to_apply, nothing_to_fix, still_there, summary
     from gradcheck_cli.fixing.files import Sources
 
     report = measure(configured)
@@ -81,15 +81,37 @@ def _fix(configured: Configured, *, write: bool) -> int:
         sys.stderr.write(nothing_to_fix(configured.settings.target, report))
         return 0
     sources = Sources(Path.cwd())
-    found = find_fix(report, sources, lambda texts: _scan_patched(configured, sources, texts))
+    found = _search(configured, report, sources)
     sys.stderr.write(summary(found, configured.settings))
     if not found.texts:
         return 2
     if write:
         _write(found, sources)
     else:
-        emit(_diff(found, sources))
+        diff, folder = _diff(found, sources)
+        emit(diff)
+        sys.stderr.write(how_to_apply(sys.argv[1:], folder))
+    sys.stderr.write(still_there(found))
     return 0
+
+
+def _search(configured: Configured, report: Report, sources: Sources) -> Fix:
+    """Patch what cured a copy; where that cannot be written, try all suggestions and take the better of both patches."""
+    from gradcheck_cli.cli.fix_text import trying_all
+    from gradcheck_cli.fixing.cures import find_fix, worth_more_trials
+
+    def scan(texts: Mapping[str, str]) -> Report:
+        return _scan_patched(configured, sources, texts)
+
+    found = find_fix(report, sources, scan)
+    blocked = worth_more_trials(found)
+    if not blocked or configured.settings.try_all:
+        return found
+    sys.stderr.write(trying_all(blocked))
+    budget = max(_BUDGET_FOR_ALL, configured.settings.try_budget)
+    settings = dataclasses.replace(configured.settings, try_all=True, try_budget=budget)
+    again = find_fix(measure(dataclasses.replace(configured, settings=settings)), sources, scan)
+    return again if len(again.uncured) <= len(found.uncured) else found
 
 
 def _scan_patched(configured: Configured, sources: Sources, texts: Mapping[str, str]) -> Report:
@@ -105,17 +127,20 @@ def _scan_patched(configured: Configured, sources: Sources, texts: Mapping[str, 
         return measure(dataclasses.replace(configured, settings=settings, display=display))
 
 
-def _diff(found: Fix, sources: Sources) -> str:
-    """Write the diff with names below this folder; a file outside it has no name that `patch` would take from here."""
+def _diff(found: Fix, sources: Sources) -> tuple[str, str]:
+    """Write the diff with names below this folder; else with names below another, which is returned as well.
+
+    A file outside this folder has no name that `patch` would take from here.
+    """
     from gradcheck_cli.fixing.diff import unified
 
-    names = {name: Path(name).as_posix() for name in found.texts}
+    names, folder = {name: Path(name).as_posix() for name in found.texts}, ""
     if any(name.startswith(("../", "/")) for name in names.values()):
         places = {name: os.path.abspath(name) for name in names}
         folder = os.path.commonpath([os.path.dirname(place) for place in places.values()])
         names = {name: Path(os.path.relpath(place, folder)).as_posix() for name, place in places.items()}
         sys.stderr.write(f"the diff is to be applied in {clean(folder)}\n")
-    return "".join(unified(names[name], sources.text(name), text) for name, text in found.texts.items())
+    return "".join(unified(names[name], sources.text(name), text) for name, text in found.texts.items()), folder
 
 
 def _write(found: Fix, sources: Sources) -> None:

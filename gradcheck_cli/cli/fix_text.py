@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gradcheck_cli.fixing.cures import Cure, Fix
+import shlex
+from collections.abc import Sequence
+
+from gradcheck_cli.fixing.cures import Cure, Fix, Refusal, passed_over
 from gradcheck_cli.records import Finding, Report
 from gradcheck_cli.reporting.clean import clean
 from gradcheck_cli.reporting.measured import effect
@@ -17,21 +20,64 @@ def nothing_to_fix(target: str, report: Report) -> str:
     return f"{clean(target)}: nothing to fix ({found})\n"
 
 
+def trying_all(blocked: Sequence[Refusal]) -> str:
+    """Say why all suggestions are tried now."""
+    lines = ["the first cure cannot be written into the source, so all suggestions are tried now:"]
+    lines += [f"  {r.cure.title} for {_named(r.cure.finding)}: {r.reason}" for r in blocked]
+    return "".join(f"{clean(line)}\n" for line in lines)
+
+
 def summary(fix: Fix, settings: Settings) -> str:
     """Write each cure with its effect as the patched source was scanned, then what was left, why, and its snippet."""
     lines = []
     for cure in fix.cures:
-        trained = "" if cure.trial is not None and cure.trial.training is not None else "; not trained"
-        lines.append(f"cures {_named(cure.finding)}: {cure.title}{_effect(fix, cure, settings)}{trained}")
+        lines.append(f"cures {_named(cure.finding)}: {cure.title}{_effect(fix, cure, settings)}{_trained(cure)}")
+        lines += [f"  passed over: {r.cure.title}: {r.reason}" for r in passed_over(fix, cure.finding)]
     lines += [f"  note: {note}" for note in fix.notes]
     for finding in fix.uncured:
-        refused = [r for r in fix.refused if r.cure.finding is finding]
-        lines.append(f"no patch for {_named(finding)}" + ("" if refused else ": no remedy at hand cures a copy"))
-        for refusal in refused:
-            lines.append(f"  {refusal.cure.title}: {refusal.reason}")
-        if refused:
-            lines += [f"  | {line}" for line in _snippet(fix.report, refused[0].cure).split("\n") if line]
+        lines += _no_patch(fix, finding)
     return "".join(f"{clean(line)}\n" for line in lines)
+
+
+def how_to_apply(command: Sequence[str], folder: str) -> str:
+    """Write the commands that make the change which the diff shows; `folder`: where it is to be applied, "" for here."""
+    options = list(command)
+    own = options.index("--") if "--" in options else len(options)
+    written = shlex.join(["gradcheck", *options[:own], "--write", *options[own:]])
+    there = f" -d {shlex.quote(folder)}" if folder else ""
+    return clean(f"apply it with: {written}, or {shlex.join(['gradcheck', *options])} | patch -p1{there}") + "\n"
+
+
+def still_there(fix: Fix) -> str:
+    """Name what the patch leaves as it was; empty when it cures everything."""
+    names = ", ".join(_named(f) for f in fix.uncured)
+    return clean(f"not cured by this patch: {names}") + "\n" if names else ""
+
+
+def _trained(cure: Cure) -> str:
+    if cure.trial is None:
+        return "; unproven: not trained, for lack of time (--try-budget gives more)"
+    if cure.trial.training is None:
+        return "; not trained"
+    return "; trains worse than before" if cure.trial.training.verdict == "worse" else ""
+
+
+def _no_patch(fix: Fix, finding: Finding) -> list[str]:
+    """Say what was refused; else what trials came to; else why none was made. Then how the first suggestion is written."""
+    report = fix.report
+    refused, suggested = passed_over(fix, finding), report.prescriptions_for(finding)
+    trials = report.trials_for(finding)
+    tried = [f"  {t.title}: {t.outcome}{f', {t.reason}' if t.reason else ''}" for t in trials if t.outcome != "cured"]
+    untried = [f"  {p.title}: {p.reason or 'advice that no trial carries out'}" for p in suggested if p.status == "not tried"]
+    if refused:
+        head, lines = "", [*(f"  {r.cure.title}: {r.reason}" for r in refused), *tried]
+    elif trials:
+        head, lines = ": nothing that was tried cures a copy", tried + untried
+    else:
+        head, lines = ": nothing could be tried" if suggested else ": there is no suggestion for it", untried
+    snippets = [_snippet(report, r.cure) for r in refused] + [p.snippet for p in suggested]
+    snippet = next((x for x in snippets if x), "")
+    return [f"no patch for {_named(finding)}{head}", *lines, *(f"  | {line}" for line in snippet.split("\n") if line)]
 
 
 def _named(finding: Finding) -> str:

@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from gradcheck_cli.records import Finding, Report
+from gradcheck_cli.records import Edit, Finding, Profile, Report
+
+_NAMES_STAY = {"activation", "initialise", "scale_weights", "bias", "open_gate", "learning_rate", "optimizer", "weight_decay"}
+
+
+def stray(before: Profile, after: Sequence[Profile], edits: Sequence[Edit]) -> str:
+    """Return which layer the patched source has made another kind of that the edits leave alone, "" for none.
+
+    Only where the edits leave all layers their names, so that they can be told apart.
+    """
+    profile = next((p for p in after if p.objective.name == before.objective.name), None)
+    if profile is None or not {edit.kind for edit in edits} <= _NAMES_STAY:
+        return ""
+    named = {name for edit in edits for name in edit.layers}
+    kinds = {x.name: x.kind for x in profile.layers if not x.functional}
+    for layer in before.layers:
+        if layer.role == "activation" and layer.name not in named and kinds.get(layer.name, layer.kind) != layer.kind:
+            return f"the patched source makes `{layer.name}` a {kinds[layer.name]}, which the cure leaves alone"
+    return ""
 
 
 def complaint(before: Report, after: Report, cured: Sequence[Finding]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.fixing.comparison import complaint
+from gradcheck_cli.fixing.comparison import complaint, stray
 from gradcheck_cli.fixing.draft import CannotPatch
 from gradcheck_cli.fixing.files import Sources
 from gradcheck_cli.fixing.patching import patch
@@ -20,7 +20,7 @@ Scan = Callable[[Mapping[str, str]], Report]  # scans with these texts in place 
 
 @dataclass(frozen=True, slots=True)
 class Cure:
-    """Edits for a finding, from a trial that cured it or, where no such trial can be patched, from an untried suggestion."""
+    """Edits for a finding, from a trial that cured it; `trial` None: from a suggestion that there was no time to try."""
 
     finding: Finding
     title: str
@@ -61,14 +61,35 @@ def find_fix(report: Report, sources: Sources, scan: Scan) -> Fix:
     return fix
 
 
+def passed_over(fix: Fix, finding: Finding) -> list[Refusal]:
+    """Return what would have come first for a finding, had it been possible to write it into the source."""
+    return [r for r in fix.refused if r.cure.finding is finding]
+
+
+def worth_more_trials(fix: Fix) -> list[Refusal]:
+    """Return the first refusal for each finding whose cures cannot be written, and that has suggestions left to try."""
+    found = []
+    for finding in fix.uncured:
+        refused = [r for r in passed_over(fix, finding) if r.cure.trial is not None]
+        left = [p for p in fix.report.prescriptions_for(finding) if p.edits and p.status == "not tried"]
+        found += refused[:1] if left else []
+    return found
+
+
 def _cures_for(report: Report, finding: Finding) -> list[Cure]:
-    """Return what cured a copy, best first, then what a cheaper cure or the time left untried."""
-    trials = [t for t in report.trials_for(finding) if t.outcome == "cured"]
-    cures = [Cure(finding, t.title, t.remedies, t.edits, t) for t in trials]
+    """Return what cured a copy, best first; suggestions as they are only where no trial at all could be made in time."""
+    tried = report.trials_for(finding)
+    cured = sorted((t for t in tried if t.outcome == "cured"), key=_trains_worse)
+    if tried:
+        return [Cure(finding, t.title, t.remedies, t.edits, t) for t in cured]
     untried = [
         p for p in report.prescriptions_for(finding) if p.edits and p.status == "not tried" and p.applicability != "display"
     ]
-    return cures + [_untried(finding, p) for p in untried[:_MOST_UNTRIED]]
+    return [_untried(finding, p) for p in untried[:_MOST_UNTRIED]]
+
+
+def _trains_worse(trial: Trial) -> bool:
+    return trial.training is not None and trial.training.verdict in ("worse", "diverged")
 
 
 def _untried(finding: Finding, prescription: Prescription) -> Cure:
@@ -90,14 +111,15 @@ def _extend(fix: Fix, cure: Cure, sources: Sources, scan: Scan) -> None:
     profile = _profile_of(fix.report, cure)
     if any(_profile_of(fix.report, other) is not profile for other in fix.cures):
         raise CannotPatch("it belongs to another objective than the cures already in the patch")
-    texts, notes = patch(profile, [edit for each in together for edit in each.edits], sources.text)
+    edits = [edit for each in together for edit in each.edits]
+    texts, notes = patch(profile, edits, sources.text)
     try:
         after = scan(texts)
     except GradcheckError as error:
         if error.id == _OUR_FAULT:
             raise
         raise CannotPatch(f"the patched source does not run: {error.what}: {error.why}") from error
-    if reason := complaint(fix.report, after, [each.finding for each in together]):
+    if reason := complaint(fix.report, after, [each.finding for each in together]) or stray(profile, after.profiles, edits):
         raise CannotPatch(reason)
     fix.texts, fix.notes, fix.after, fix.cures = texts, notes, after, together
 

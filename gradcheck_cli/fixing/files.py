@@ -116,13 +116,14 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _back_up(path: Path, data: bytes) -> Path:
-    """Keep the old bytes beside the file, under the first name that is free."""
+    """Keep the old bytes and mode beside the file, under the first name that is free."""
     number = 0
     while True:
         place = path.with_name(f"{path.name}.orig{f'.{number}' if number else ''}")
         with contextlib.suppress(FileExistsError):
             with place.open("xb") as stream:
                 stream.write(data)
+            os.chmod(place, path.stat().st_mode & 0o7777)
             return place
         number += 1
 

@@ -72,6 +72,7 @@ def test_the_diff_applies_with_patch_and_touches_nothing_itself(folder: Path) ->
     done = fix(folder)
     assert done.returncode == 0
     assert done.stderr.startswith("cures GC101 vanishing-gradient at `act`: Switch to ReLU (drop 17.0 → ")
+    assert done.stderr.endswith("apply it with: gradcheck fix model.py --write, or gradcheck fix model.py | patch -p1\n")
     assert (folder / "model.py").stat().st_mtime_ns == before
     subprocess.run(["patch", "-p1", "--quiet"], input=done.stdout, text=True, cwd=folder, check=True)
     assert (folder / "model.py").read_text() == PATCHED
@@ -86,6 +87,7 @@ def test_writing_keeps_the_old_text_and_the_mode(folder: Path) -> None:
         assert (done.returncode, done.stdout) == (0, "")
         assert f"model.py written; the old text is in {name}\n" in done.stderr
         assert (folder / name).read_text() == CURED
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o755
         assert (folder / "model.py").read_text() == PATCHED
     assert stat.S_IMODE((folder / "model.py").stat().st_mode) == 0o755
 
@@ -142,6 +144,7 @@ def test_a_file_elsewhere_is_named_from_its_own_folder(folder: Path) -> None:
     )
     done = gradcheck("fix", "../model.py", cwd=away, stand_in=True)
     assert f"the diff is to be applied in {folder}\n" in done.stderr
+    assert done.stderr.endswith(f"gradcheck fix ../model.py | patch -p1 -d {folder}\n")
     subprocess.run(["patch", "-p1", "--quiet"], input=done.stdout, text=True, cwd=folder, check=True)
     assert "return nn.ReLU()" in (folder / "model.py").read_text()
 
@@ -157,7 +160,9 @@ def test_without_a_cure_it_says_so_and_exits_with_2(folder: Path) -> None:
     (folder / "model.py").write_text(SICK.replace("OUTCOME", "no effect"))
     done = fix(folder, "--write")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no patch for GC101" in done.stderr
+    assert done.stderr == (
+        "no patch for GC101 vanishing-gradient at `act`: nothing that was tried cures a copy\n  Switch to ReLU: no effect\n"
+    )
     assert not (folder / "model.py.orig").exists()
 
 
@@ -170,6 +175,87 @@ def test_a_cure_that_does_not_hold_in_the_source_is_dropped_with_its_snippet(fol
     assert (done.returncode, done.stdout) == (2, "")
     assert "GC101 vanishing-gradient is still found in the patched source" in done.stderr
     assert "\n  | " in done.stderr
+
+
+# A first cure that has no form in source; the second suggestion comes to OUTCOME where all are tried.
+SECOND = SICK.replace(
+    "    return dataclasses.replace(report, profiles",
+    """\
+    good = dataclasses.replace(trial, outcome="OUTCOME")
+    other = Edit(kind="elsewhere", layers=("act",))
+    first = dataclasses.replace(trial, outcome="cured", title="Switch afar", remedies=("afar",), edits=(other,))
+    suggested = dataclasses.replace(
+        report.prescriptions[0], title="Switch to ReLU", layer="act", edits=trial.edits, status="not tried", reason="no time"
+    )
+    trials = [first, good] if settings.try_all and settings.try_budget >= 60 else FIRST
+    report = dataclasses.replace(report, prescriptions=(suggested,))
+    return dataclasses.replace(report, profiles=(profile,), findings=(finding,), trials=tuple(trials))
+    return dataclasses.replace(report, profiles""",
+)
+
+
+def _second(outcome: str, first: str = "[first]") -> str:
+    text = SECOND.replace('outcome="OUTCOME",\n', 'outcome="cured",\n').replace("FIRST", first)
+    return text.replace("OUTCOME", outcome)
+
+
+def test_where_the_first_cure_cannot_be_written_all_are_tried(folder: Path) -> None:
+    (folder / "model.py").write_text(_second("cured"))
+    done = fix(folder)
+    assert done.returncode == 0
+    assert done.stderr.startswith(
+        "the first cure cannot be written into the source, so all suggestions are tried now:\n"
+        "  Switch afar for GC101 vanishing-gradient at `act`: a change of kind `elsewhere` has no form in source\n"
+    )
+    assert "\n  passed over: Switch afar: a change of kind `elsewhere` has no form in source\n" in done.stderr
+    assert "unproven" not in done.stderr
+
+
+def test_a_suggestion_that_does_not_cure_when_tried_is_not_written(folder: Path) -> None:
+    (folder / "model.py").write_text(_second("worse"))
+    done = fix(folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "\n  | " in done.stderr
+
+
+def test_without_time_for_any_trial_a_suggestion_is_called_unproven(folder: Path) -> None:
+    (folder / "model.py").write_text(_second("cured", "[]"))
+    done = fix(folder)
+    assert done.returncode == 0
+    assert "; unproven: not trained" in done.stderr
+
+
+def test_of_two_cures_the_one_that_trains_worse_comes_last(folder: Path) -> None:
+    training = (
+        'TrainingProbe(steps=1, optimizer="SGD", original=TrainingRuns(start=(1.0,), end=(1.0,)),'
+        ' edited=TrainingRuns(start=(1.0,), end=(2.0,)), comparable=True, verdict="worse")'
+    )
+    worse = f'dataclasses.replace(trial, title="Another", outcome="cured", training={training})'
+    text = _second("cured", f"[{worse}, good]").replace(
+        "SourceSite, Trial\n", "SourceSite, TrainingProbe, TrainingRuns, Trial\n"
+    )
+    (folder / "model.py").write_text(text)
+    assert fix(folder).stderr.startswith("cures GC101 vanishing-gradient at `act`: Switch to ReLU (")
+
+
+def test_what_nothing_could_be_tried_for_says_why_and_shows_the_first_snippet(folder: Path) -> None:
+    text = _second("cured", "[]").replace('edits=trial.edits, status="not tried"', 'edits=(), status="not tried"')
+    (folder / "model.py").write_text(text)
+    done = fix(folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "no patch for GC101 vanishing-gradient at `act`: nothing could be tried\n  Switch to ReLU: no time\n  | "
+    )
+
+
+def test_what_the_patch_leaves_stands_in_the_last_line(folder: Path) -> None:
+    text = CURED.replace("        return healthy()", "        return dataclasses.replace(sick(), findings=sick().findings[1:])")
+    text = text.replace("findings=(finding,)", "findings=(finding, report.findings[1])")
+    (folder / "model.py").write_text(text)
+    done = fix(folder)
+    assert done.returncode == 0
+    assert done.stderr.endswith("| patch -p1\nnot cured by this patch: GC202 saturation at `net.39`\n")
+    assert "no patch for GC202 saturation at `net.39`: there is no suggestion for it\n" in done.stderr
 
 
 def test_a_patch_that_breaks_the_file_is_dropped(folder: Path) -> None:

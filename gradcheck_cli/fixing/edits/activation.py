@@ -57,7 +57,8 @@ def _switch_modules(project: Project, layers: Sequence[LayerProfile], to: str) -
 def _refuse_kin(project: Project, layers: Sequence[LayerProfile]) -> None:
     """A class that is handed on builds all layers of the kind at these lines."""
     names, lines = {x.name for x in layers}, {(x.kind, x.site) for x in layers}
-    kin = [x for x in project.profile.layers if not x.functional and x.name not in names and (x.kind, x.site) in lines]
+    others = [x for x in project.profile.layers if not x.functional and x.name not in names]
+    kin = [x for x in others if (x.kind, x.site) in lines or (x.kind, None) in lines]
     if kin:
         raise CannotPatch(f"the line that names the class also stands for {listed(kin)}")
 

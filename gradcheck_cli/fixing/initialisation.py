@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import libcst as cst
 
+from gradcheck_cli.fixing import earlier
 from gradcheck_cli.fixing.draft import CannotPatch, Draft, Statement, nodes_of, top_statement
-from gradcheck_cli.fixing.names import last_name, spell
+from gradcheck_cli.fixing.names import spell
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.fixing.sites import calls_at
 
@@ -30,19 +31,20 @@ def _call_where_complete(project: Project) -> tuple[Draft, Statement, str]:
     made = _made_in(project)
     if made is not None:
         draft, statement, target = made
-        later = _later_touches(draft, statement, target)
+        later = _later_touches(project, draft, statement, target)
         if later is not None or not _has_class(project, root.kind):
             name = _free_name(draft)
+            project.freezes = earlier.freezes(draft, later or statement)
             return draft, _call_after(draft, later or statement, target, name), name
     draft, scope = project.class_of(root.kind)
     name = _free_name(draft)
     init = next((x for x in scope.body.body if isinstance(x, cst.FunctionDef) and x.name.value == "__init__"), None)
     if init is None or not isinstance(init.body, cst.IndentedBlock):
         raise CannotPatch(f"the class `{root.kind}` has no `__init__` of its own at whose end weights could be initialised")
-    last = init.body.body[-1]
-    assert isinstance(last, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
     own = init.params.params[0].name.value if init.params.params else "self"
+    last = earlier.place_in(project, draft, init, own)
     draft.add_after(last, f"{name}({own})")
+    project.freezes = earlier.freezes(draft, last)
     return draft, top_statement(draft, scope), name
 
 
@@ -76,46 +78,12 @@ def _made_in(project: Project) -> tuple[Draft, Statement, str] | None:
     return None
 
 
-def _later_touches(draft: Draft, statement: Statement, target: str) -> Statement | None:
+def _later_touches(project: Project, draft: Draft, statement: Statement, target: str) -> Statement | None:
     """Return the last statement behind the construction that still changes the model's weights, as far as can be seen."""
     if not target:
         return None
     block = list(draft.block(statement))
-    last = None
-    for other in block[block.index(statement) + 1 :]:
-        if _initialises(other, target):
-            last = other
-    return last  # type: ignore[return-value]
-
-
-def _initialises(statement: cst.BaseStatement, target: str) -> bool:
-    """`model.apply(init)`, `nn.init.normal_(model.fc.weight)`, `for p in model.parameters(): ...`, `init(model)`."""
-    if isinstance(statement, cst.For):
-        return _mentions(statement.iter, target) and not any(
-            last_name(c.func) == "backward" for c in nodes_of(statement, cst.Call)
-        )
-    if isinstance(statement, cst.With):
-        return _mentions(statement, target) and "no_grad" in {last_name(c.func) for c in nodes_of(statement, cst.Call)}
-    if not isinstance(statement, cst.SimpleStatementLine) or not isinstance(statement.body[0], cst.Expr):
-        return False
-    call = statement.body[0].value
-    if not isinstance(call, cst.Call) or not _mentions(call, target):
-        return False
-    first = call.args[0].value if call.args else None
-    return (
-        last_name(call.func) in ("apply", "load_state_dict")
-        or last_name(call.func).endswith("_")
-        or (
-            isinstance(call.func, cst.Name)
-            and isinstance(first, cst.Name)
-            and first.value == target
-            and "init" in call.func.value.lower()
-        )
-    )
-
-
-def _mentions(node: cst.CSTNode, name: str) -> bool:
-    return any(x.value == name for x in nodes_of(node, cst.Name))
+    return earlier.last_overwritten(project, draft, block[block.index(statement) + 1 :], target)
 
 
 def _call_after(draft: Draft, statement: Statement, target: str, name: str) -> Statement:
@@ -125,7 +93,7 @@ def _call_after(draft: Draft, statement: Statement, target: str, name: str) -> S
     assert isinstance(statement, cst.SimpleStatementLine)  # `_made_in` returns an empty name for a return alone
     small = statement.body[0]
     assert isinstance(small, cst.Return)
-    local = "model" if not _mentions(draft.around(statement, cst.FunctionDef) or statement, "model") else "built"
+    local = "model" if not earlier.mentions(draft.around(statement, cst.FunctionDef) or statement, "model") else "built"
     draft.change(small, lambda node: _assigned(node, local))
     draft.add_after(statement, f"{name}({local})\nreturn {local}")
     return top_statement(draft, statement)
@@ -143,16 +111,45 @@ def _free_name(draft: Draft) -> str:
 
 
 def selection(project: Project, draft: Draft, names: Sequence[str]) -> tuple[str, str]:
-    """Return the loop over the named layers' modules and its indentation: by class where it means the same, else by name."""
+    """Return the loop over the named layers' modules and its indentation: by class where it means the same, else by name.
+
+    Frozen layers stay out of it, as they do in a trial; raises CannotPatch when no others are named.
+    """
     kinds = sorted({project.layer(name).kind for name in names})
     everyone = {x.name for x in project.profile.layers if x.kind in kinds and not x.functional}
-    if everyone == set(names) and all(kind in _PLAIN for kind in kinds):
+    frozen = _frozen(project, everyone)
+    names = [name for name in names if name not in frozen]
+    if not names:
+        raise CannotPatch("the layers are frozen")
+    if everyone - frozen == set(names) and all(kind in _PLAIN for kind in kinds) and (not frozen or project.freezes):
         classes = ", ".join(spell(draft, f"torch.nn.{kind}") for kind in kinds)
-        test = f"({classes})" if len(kinds) > 1 else classes
-        return f"for module in model.modules():\n    if isinstance(module, {test}):", "        "
+        test = f"isinstance(module, {f'({classes})' if len(kinds) > 1 else classes})"
+        test += " and module.weight.requires_grad" if frozen else ""
+        return f"for module in model.modules():\n    if {test}:", "        "
     if len(names) == 1:
         return f'module = model.get_submodule("{names[0]}")' if names[0] else "module = model", ""
     return f"for name in ({listed(names)}):\n    module = model.get_submodule(name)", "    "
+
+
+def _frozen(project: Project, names: Collection[str]) -> set[str]:
+    """Return the layers with frozen parameters; raises CannotPatch for those that train in part."""
+    states: dict[str, set[bool]] = {}
+    for parameter in project.profile.parameters:
+        if parameter.layer in names:
+            states.setdefault(parameter.layer, set()).add(parameter.state == "frozen")
+    mixed = [name for name, state in states.items() if len(state) > 1]
+    if mixed:
+        raise CannotPatch(f"`{mixed[0]}` is frozen in part")
+    return {name for name, state in states.items() if True in state}
+
+
+def trainable(project: Project, names: Sequence[str]) -> list[str]:
+    """Return the parameters, by name, that are not frozen; raises CannotPatch when none is left."""
+    frozen = {p.name for p in project.profile.parameters if p.state == "frozen"}
+    kept = [name for name in names if name not in frozen]
+    if names and not kept:
+        raise CannotPatch("the parameters are frozen")
+    return kept
 
 
 _PLAIN = (

@@ -20,6 +20,8 @@ class Project:
         self.notes: list[str] = []  # what the patch changes beyond the trial's edits
         # what writes the statements, for the file they go to, that the model runs when it is built; in the edits' order
         self.initialisation: list[Callable[[Draft], str]] = []
+        self.freezes = False  # whether the parameters that are frozen are so by the time those statements run
+        self.biases: set[str] = set()  # layers whose bias an edit sets
         self._read = read
         self._drafts: dict[str, Draft] = {}
 

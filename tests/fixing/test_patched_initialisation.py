@@ -117,3 +117,70 @@ def test_a_model_of_an_installed_package_is_refused(scanned):
     text = f"import torch\nfrom torch import nn\n\nmodel = nn.TransformerEncoderLayer(64, 4)\n{DATA}"
     with pytest.raises(CannotPatch):
         scanned(text).patched(edit("activation", ["/relu"], to="gelu"))
+
+
+FROZEN = PLAIN.replace("        self.apply(shrink)\n", "        self.body.requires_grad_(False)\n")
+ALL = ("body.0", "head")
+
+
+def _same_body(text: str, new: str) -> bool:
+    torch.manual_seed(3)
+    was = built(text).body[0]
+    torch.manual_seed(3)
+    now = built(new).body[0]
+    return torch.equal(was.weight, now.weight) and torch.equal(was.bias, now.bias)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FROZEN,
+        FROZEN.replace("        self.body.req", "        for p in self.body.parameters():\n            p.req").replace(
+            "ad_(False)", "ad = False"
+        ),
+    ],
+)
+def test_frozen_weights_stay(scanned, text):
+    new = scanned(text).patched(edit("initialise", ALL, scheme="he"), edit("scale_weights", ALL, factor=3.0))
+    assert "isinstance(module, nn.Linear) and module.weight.requires_grad:" in new
+    assert _same_body(text, new)
+    assert not built(new).head.bias.any()
+
+
+def test_weights_frozen_where_the_constructor_does_not_show_it_are_left_out_by_name(scanned):
+    text = PLAIN.replace("        self.apply(shrink)\n", "").replace(
+        "model = Net()\n", "def freeze(part):\n    part.requires_grad_(False)\n\n\nmodel = Net()\nfreeze(model.body)\n"
+    )
+    new = scanned(text).patched(edit("bias", ALL, value=0.5))
+    assert _same_body(text, new)
+    assert built(new).head.bias.eq(0.5).all()
+    assert "requires_grad:" not in new
+
+
+def test_frozen_weights_alone_are_refused(scanned):
+    with pytest.raises(CannotPatch, match="frozen"):
+        scanned(FROZEN).patched(edit("initialise", ["body.0"], scheme="he"))
+    with pytest.raises(CannotPatch, match="frozen"):
+        scanned(FROZEN).patched(edit("initialise", ["body.0.weight"], scheme="he"))
+
+
+PRIOR = PLAIN.replace("        self.apply(shrink)\n", "        self.start()\n\n    def start(self):\n        {how}\n")
+
+
+@pytest.mark.parametrize("how", ["nn.init.constant_(self.head.bias, -4.6)", "self.head.bias.data.fill_(-4.6)"])
+def test_the_bias_that_the_file_gives_the_output_stays(scanned, how):
+    text = PRIOR.replace("{how}", how)
+    scan = scanned(text)
+    model = built(scan.patched(edit("initialise", ALL, scheme="he")))
+    assert model.head.bias.allclose(torch.tensor(-4.6))
+    assert not model.body[0].bias.any()
+    assert scan.notes(edit("initialise", ALL, scheme="he")) == ()
+    assert built(scan.patched(edit("bias", ALL, value=0.25))).head.bias.eq(0.25).all()
+
+
+def test_what_the_patch_overwrites_is_noted(scanned):
+    (note,) = scanned(PLAIN).notes(edit("initialise", ALL, scheme="he"))
+    assert "model.py:15 " in note
+    scan = scanned(PRIOR.replace("{how}", "nn.init.zeros_(self.head.weight)"))
+    (note,) = scan.notes(edit("initialise", ALL, scheme="he"))
+    assert "model.py:15 " in note

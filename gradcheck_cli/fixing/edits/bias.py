@@ -12,6 +12,7 @@ _GATES = {"forget": 4, "update": 3}  # how many gates share a bias; both are the
 
 
 def apply(project: Project, edit: Edit) -> None:
+    project.biases.update(edit.layers)
     project.initialisation.append(lambda draft: _statements(project, draft, edit))
 
 

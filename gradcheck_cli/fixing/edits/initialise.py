@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradcheck_cli.fixing.draft import CannotPatch, Draft
-from gradcheck_cli.fixing.initialisation import listed, selection
+from gradcheck_cli.fixing.initialisation import listed, selection, trainable
 from gradcheck_cli.fixing.names import spell
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.records import Edit
@@ -19,7 +19,7 @@ def apply(project: Project, edit: Edit) -> None:
     if scheme == "lsuv":
         raise CannotPatch("it needs a batch where the model is built, which only the training code has")
     layers = [name for name in edit.layers if name in project.layers]
-    parameters = [name for name in edit.layers if name not in project.layers]
+    parameters = trainable(project, [name for name in edit.layers if name not in project.layers])
     if any(project.layer(name).role == "recurrent" for name in layers):
         raise CannotPatch("weights of a recurrent layer are drawn gate by gate")
     if parameters:

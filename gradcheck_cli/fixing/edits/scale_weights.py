@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradcheck_cli.fixing.draft import Draft
-from gradcheck_cli.fixing.initialisation import listed, selection
+from gradcheck_cli.fixing.initialisation import listed, selection, trainable
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.records import Edit
 
@@ -14,7 +14,7 @@ def apply(project: Project, edit: Edit) -> None:
 
 def _statements(project: Project, draft: Draft, edit: Edit) -> str:
     factor = f"{float(edit.options['factor']):.4g}"
-    parameters = [name for name in edit.layers if name not in project.layers]
+    parameters = trainable(project, [name for name in edit.layers if name not in project.layers])
     layers = [name for name in edit.layers if name in project.layers]
     lines = []
     if parameters:

@@ -79,6 +79,13 @@ def test_the_diff_applies_with_patch_and_touches_nothing_itself(folder: Path) ->
     assert os.listdir(folder / "temporary") == []
 
 
+def test_the_command_that_applies_has_the_same_options(folder: Path) -> None:
+    done = fix(folder, "--lr", "0.1", "--", "a b")
+    assert done.stderr.endswith(
+        "gradcheck fix model.py --lr 0.1 --write -- 'a b', or gradcheck fix model.py --lr 0.1 -- 'a b' | patch -p1\n"
+    )
+
+
 def test_writing_keeps_the_old_text_and_the_mode(folder: Path) -> None:
     (folder / "model.py").chmod(0o755)
     for name in ("model.py.orig", "model.py.orig.1"):

@@ -176,3 +176,37 @@ def test_two_remedies_that_meet_at_one_line(scanned):
     new = scanned(text).patched(*edits)
     assert "nn.Sequential(Residual(nn.Linear(6, 6), scale=1**-0.5), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 6))" in new
     assert built(new)(torch.zeros(4, 6)).shape == (4, 6)
+
+
+BUILT_TOGETHER = f"""{HEAD}
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([{{layer}} for _ in range(3)])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x){{taken}}
+        return x
+
+
+model = Net()
+x, y = torch.randn(4, 5, 6), torch.randn(4, 5, 6)
+loss_fn = nn.MSELoss()
+"""
+
+
+@pytest.mark.parametrize(
+    ("layer", "taken", "kind", "options"),
+    [
+        ("nn.Linear(6, 6)", "", "normalise", {"norm": "layer"}),
+        ("nn.Linear(6, 6)", "", "residual", {}),
+        ("nn.RNN(6, 6, batch_first=True)", "[0]", "recurrent", {"to": "gru"}),
+        ("nn.BatchNorm1d(5)", "", "replace_norm", {"norm": "group"}),
+    ],
+)
+def test_a_line_that_also_builds_what_the_cure_leaves_alone_is_refused(scanned, layer, taken, kind, options):
+    scan = scanned(BUILT_TOGETHER.format(layer=layer, taken=taken))
+    scan.patched(edit(kind, ["layers.0", "layers.1", "layers.2"], **options))
+    with pytest.raises(CannotPatch, match="also builds `layers.2`, which the cure leaves alone"):
+        scan.patched(edit(kind, ["layers.0", "layers.1"], **options))

@@ -140,7 +140,9 @@ def _diff(found: Fix, sources: Sources) -> tuple[str, str]:
         folder = os.path.commonpath([os.path.dirname(place) for place in places.values()])
         names = {name: Path(os.path.relpath(place, folder)).as_posix() for name, place in places.items()}
         sys.stderr.write(f"the diff is to be applied in {clean(folder)}\n")
-    return "".join(unified(names[name], sources.text(name), text) for name, text in found.texts.items()), folder
+    marked = {name: sources.source(name).marked for name in names}
+    changed = found.texts.items()
+    return "".join(unified(names[n], sources.text(n), text, marked=marked[n]) for n, text in changed), folder
 
 
 def _write(found: Fix, sources: Sources) -> None:

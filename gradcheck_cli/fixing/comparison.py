@@ -26,6 +26,30 @@ def stray(before: Profile, after: Sequence[Profile], edits: Sequence[Edit]) -> s
     return ""
 
 
+def renamed(before: Profile, after: Sequence[Profile]) -> tuple[str, ...]:
+    """Return a note on parameters that have another name in the patched source, none where all keep theirs."""
+    profile = next((p for p in after if p.objective.name == before.objective.name), None)
+    if profile is None:
+        return ()
+    was, now = _shapes(before), _shapes(profile)
+    moved = [name for name, shape in was.items() if now.get(name) != shape]
+    if not moved:
+        return ()
+    first = moved[0]
+    fresh = [name for name, shape in now.items() if was.get(name) != shape == was[first] and _last(name) == _last(first)]
+    what = f"`{first}` becomes `{fresh[0]}`" if fresh else f"`{first}` is no more"
+    more = ", among others" if len(moved) > 1 else ""
+    return (f"state-dict keys change: {what}{more}; weights saved before do not load",)
+
+
+def _shapes(profile: Profile) -> dict[str, tuple[int, ...]]:
+    return {x.name: x.value.shape for x in profile.parameters}
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
 def complaint(before: Report, after: Report, cured: Sequence[Finding]) -> str:
     """Return why the patched source is no cure of these findings, "" when it is one.
 

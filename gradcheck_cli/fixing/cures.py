@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.fixing.comparison import complaint, stray
+from gradcheck_cli.fixing.comparison import complaint, renamed, stray
 from gradcheck_cli.fixing.draft import CannotPatch
 from gradcheck_cli.fixing.files import Sources
 from gradcheck_cli.fixing.patching import patch
@@ -121,6 +121,7 @@ def _extend(fix: Fix, cure: Cure, sources: Sources, scan: Scan) -> None:
         raise CannotPatch(f"the patched source does not run: {error.what}: {error.why}") from error
     if reason := complaint(fix.report, after, [each.finding for each in together]) or stray(profile, after.profiles, edits):
         raise CannotPatch(reason)
+    notes += renamed(profile, after.profiles)
     fix.texts, fix.notes, fix.after, fix.cures = texts, notes, after, together
 
 

@@ -72,11 +72,8 @@ def _touches(draft: Draft, statement: cst.CSTNode, target: str) -> bool:
     first = call.args[0].value if call.args else None
     name = last_name(call.func)
     given = isinstance(call.func, cst.Name) and isinstance(first, cst.Name) and first.value == target
-    return (
-        name in ("apply", "load_state_dict")
-        or (name.endswith("_") and name != "__init__")
-        or (given and "init" in name.lower())
-    )
+    inits = (name.endswith("_") and name != "__init__") or (given and "init" in name.lower())
+    return inits or name in ("apply", "load_state_dict")
 
 
 def _called(statement: cst.CSTNode) -> cst.Call | None:

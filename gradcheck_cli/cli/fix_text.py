@@ -59,7 +59,7 @@ def _trained(cure: Cure) -> str:
         return "; unproven: not trained, for lack of time (--try-budget gives more)"
     if cure.trial.training is None:
         return "; not trained"
-    return "; trains worse than before" if cure.trial.training.verdict == "worse" else ""
+    return "; its copy trained worse" if cure.trial.training.verdict == "worse" else ""
 
 
 def _no_patch(fix: Fix, finding: Finding) -> list[str]:
@@ -75,7 +75,8 @@ def _no_patch(fix: Fix, finding: Finding) -> list[str]:
         head, lines = ": nothing that was tried cures a copy", tried + untried
     else:
         head, lines = ": nothing could be tried" if suggested else ": there is no suggestion for it", untried
-    snippets = [_snippet(report, r.cure) for r in refused] + [p.snippet for p in suggested]
+    first = [*(r.cure.remedies for r in refused), *(t.remedies for t in trials), *((p.remedy,) for p in suggested)]
+    snippets = ["\n".join(p.snippet for p in suggested if p.remedy in remedies) for remedies in first]
     snippet = next((x for x in snippets if x), "")
     return [f"no patch for {_named(finding)}{head}", *lines, *(f"  | {line}" for line in snippet.split("\n") if line)]
 
@@ -90,7 +91,3 @@ def _effect(fix: Fix, cure: Cure, settings: Settings) -> str:
     measured = measure_effect(cure.finding, fix.report.profiles, fix.after.profiles, settings)
     unit = "" if measured.unit == "share" else f" {measured.unit}"
     return f" ({measured.label} {effect(measured)}{unit})".replace(" )", ")")
-
-
-def _snippet(report: Report, cure: Cure) -> str:
-    return "\n".join(p.snippet for p in report.prescriptions_for(cure.finding) if p.remedy in cure.remedies)

@@ -127,14 +127,23 @@ def _returned(draft: Draft, function: cst.FunctionDef, index: int, *, whole: boo
     value = returns[0].value if len(returns) == 1 else None
     if not isinstance(value, cst.Tuple) or index >= len(value.elements):
         raise CannotPatch(f"`{function.name.value}` ({draft.name}) does not return inputs and targets in one line")
-    return Place(draft, expression=value.elements[index].value, whole=whole)
+    expression = value.elements[index].value
+    if isinstance(expression, cst.Subscript) and isinstance(expression.value, cst.Name):  # a part of the data in the file
+        name, own = expression.value.value, {x.name.value for x in nodes_of(function, cst.Param)}
+        own |= {x.target.value for x in nodes_of(function, cst.AssignTarget) if isinstance(x.target, cst.Name)}
+        if name not in own and any(name in _set_by(x) for x in draft.tree.body if isinstance(x, cst.SimpleStatementLine)):
+            return _of_name(draft, name)
+    return Place(draft, expression=expression, whole=whole)
 
 
-def change(place: Place, by_name: str, by_value: str | None) -> None:
-    """Plan the change: `by_name` is statements on `{x}`, `by_value` an expression in `{x}`; None where only names will do."""
+def change(place: Place, by_name: str, by_value: str | None) -> str:
+    """Plan the change: `by_name` is statements on `{x}`, `by_value` an expression in `{x}`; None where only names will do.
+
+    Returns the line that got the expression, "" where the statements did.
+    """
     if place.name and place.statement is not None:
         place.draft.add_after(place.statement, by_name.format(x=place.name))
-        return
+        return ""
     assert place.expression is not None
     draft = place.draft
     if place.whole and draft.around(place.expression, cst.FunctionDef) is None:
@@ -143,11 +152,12 @@ def change(place: Place, by_name: str, by_value: str | None) -> None:
         code = draft.tree.code_for_node(place.expression)
         draft.add_before(statement, f"{name} = {code}\n{by_name.format(x=name)}")
         draft.replace(place.expression, cst.Name(name))
-        return
+        return ""
     if by_value is None:
         raise CannotPatch(f"{draft.name}:{draft.line(place.expression)} makes the data sample by sample")
     template = cst.parse_expression(by_value.format(x="_"))
     draft.change(place.expression, lambda node: _filled(template, node))
+    return f"{draft.name}:{draft.line(place.expression)}"
 
 
 def _filled(template: cst.BaseExpression, node: cst.CSTNode) -> cst.CSTNode:

@@ -95,6 +95,10 @@ class Draft:
     def changed(self) -> bool:
         return bool(self._plans)
 
+    def planned(self) -> list[cst.CSTNode]:
+        """Return the nodes that something was planned for."""
+        return list(self._plans)
+
     def code(self) -> str:
         """Return the text with all planned changes, checked to compile."""
         made = self.tree.visit(_Writer(self._plans))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 
+from gradcheck_cli.fixing.callers import note_callers
 from gradcheck_cli.fixing.draft import CannotPatch
 from gradcheck_cli.fixing.initialisation import finish
 from gradcheck_cli.fixing.project import Project
@@ -21,6 +22,7 @@ def patch(profile: Profile, edits: Sequence[Edit], read: Callable[[str], str]) -
             raise CannotPatch(f"a change of kind `{edit.kind}` has no form in source") from None
         module.apply(project, edit)
     finish(project)
+    note_callers(project)
     texts = project.texts()
     if not texts:
         raise CannotPatch("nothing in the source had to change")

@@ -78,6 +78,10 @@ class Project:
         owner = self.layer(name)
         return self.class_of(owner.kind)
 
+    def drafts(self) -> list[Draft]:
+        """Return the files read so far."""
+        return list(self._drafts.values())
+
     def texts(self) -> dict[str, str]:
         """Return the new text of every file that a change was planned for."""
         return {file: draft.code() for file, draft in self._drafts.items() if draft.changed()}

@@ -92,3 +92,28 @@ def test_data_that_do_not_come_from_the_file_are_refused(scanned):
     text = HEAD.replace("loss_fn = nn.MSELoss()\n", "")
     with pytest.raises(CannotPatch, match="do not come from the file"):
         scanned(text).patched(edit("inputs", how="standardise"))
+
+
+FUNCTION = f"""{HEAD}data = 100 * torch.randn(512, 4) + 5
+target = torch.rand(512, 1)
+
+
+def get_batch():
+    chosen = torch.randint(0, 512, (64,))
+    return {{x}}, target[chosen]
+"""
+
+
+def test_data_that_a_function_takes_its_batches_from_are_measured_themselves(scanned):
+    text = FUNCTION.replace("{x}", "data[chosen]")
+    scan = scanned(text)
+    space = run(scan.patched(edit("inputs", how="standardise")))
+    assert space["data"].mean(0).abs().max() < 1e-5
+    assert not any("batch" in note for note in scan.notes(edit("inputs", how="standardise")))
+
+
+def test_numbers_of_one_batch_are_said_to_be_that(scanned):
+    scan = scanned(FUNCTION.replace("{x}", "100 * torch.randn(64, 4) + 5"))
+    (note,) = scan.notes(edit("inputs", how="standardise"))
+    assert "model.py:13: mean" in note
+    assert "training data" in note

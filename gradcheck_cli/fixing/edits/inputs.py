@@ -24,11 +24,14 @@ def apply(project: Project, edit: Edit) -> None:
     if how == "pixels":
         dims = _dims(first)
         over = f"({{x}} - {{x}}.mean({dims}, keepdim=True)) / {{x}}.std({dims}, keepdim=True)"
-        change(place, f"{{x}} = {{x}}.float() / 255\n{{x}} = {over}", measured)
+        line = change(place, f"{{x}} = {{x}}.float() / 255\n{{x}} = {over}", measured)
     else:
         dims = _dims(first)
         over = f"({{x}} - {{x}}.mean({dims}, keepdim=True)) / {{x}}.std({dims}, keepdim=True).clamp_min(1e-6)"
-        change(place, f"{{x}} = {over}", measured)
+        line = change(place, f"{{x}} = {over}", measured)
+    if line:
+        moments = f"mean {mean:.4g} and deviation {std:.4g}"
+        project.note(f"{line}: {moments} are those of the scanned batch; take those of your training data")
 
 
 def _first(project: Project) -> InputProfile:

@@ -13,6 +13,8 @@ from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.fixing.reach import calls_reached
 from gradcheck_cli.records import LayerProfile
 
+_LOOPS = (cst.For, cst.While, cst.CompFor, cst.BaseComp)
+_CONDITIONS = (cst.If, cst.IfExp, cst.Match, cst.Try, cst.BooleanOperation)
 _MODULES = ("torch", "torch.nn.functional", "torch.special", "torch.Tensor")
 
 
@@ -86,14 +88,28 @@ def calls_of(project: Project, layers: Sequence[LayerProfile], *, plain: bool = 
 
 
 def _calls_behind(project: Project, layer: LayerProfile) -> dict[cst.Call, Draft]:
-    """Return the n-th call for the n-th operation of its owner, all of them where a loop repeats calls."""
+    """Return the n-th call for the n-th operation of its owner; all of them where it does not show which is which."""
     draft, calls = _in_owner(project, layer.parent or "", layer.kind)
     same = (layer.parent or "", layer.kind)
     everyone = [x for x in project.profile.layers if x.functional and (x.parent or "", x.kind) == same]
     everyone.sort(key=lambda x: x.order)
+    number = everyone.index(layer)
+    looped = [i for i, call in enumerate(calls) if any(draft.around(call, kind) is not None for kind in _LOOPS)]
     if len(everyone) == len(calls):
-        calls = [calls[everyone.index(layer)]]
+        calls = [calls[number]]
+    elif len(looped) == 1 and len(everyone) > len(calls) and _run_once_each(draft, calls):
+        behind = len(calls) - looped[0] - 1  # those behind the loop run after all of its rounds
+        first, last = min(number, looped[0]), number - len(everyone) + len(calls)
+        calls = [calls[last if number >= len(everyone) - behind else first]]
     return dict.fromkeys(calls, draft)
+
+
+def _run_once_each(draft: Draft, calls: Sequence[cst.Call]) -> bool:
+    """Say whether calls stand in a forward method itself, and none of them under a condition."""
+    functions = [draft.around(call, cst.FunctionDef) for call in calls]
+    return all(f is not None and f.name.value == "forward" for f in functions) and not any(
+        draft.around(call, kind) for call in calls for kind in _CONDITIONS
+    )
 
 
 def _behind_or_none(project: Project, layer: LayerProfile) -> dict[cst.Call, Draft]:

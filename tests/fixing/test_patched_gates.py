@@ -132,3 +132,15 @@ def test_a_class_whose_output_goes_on_is_changed(scanned):
     text = APART.replace("{output}", "self.rest(self.part(x))")
     new = scanned(text).patched(edit("activation", ["part/sigmoid"], to="relu"))
     assert lines_changed(text, new) == ["        return torch.relu(self.fc(x))"]
+
+
+def test_a_gate_that_the_cure_leaves_alone_stays(scanned):
+    loop = ["for block in self.blocks:", "    x = torch.sigmoid(block(x))"]
+    first = net("g = torch.sigmoid(self.gate(x))", *loop, "return self.out(x) * g")
+    scan = scanned(first)
+    new = scan.patched(edit("activation", scan.named("sigmoid")[1:], to="relu"))
+    assert lines_changed(first, new) == ["            x = torch.relu(block(x))"]
+    last = net(*loop, "h = torch.sigmoid(self.gate(x))", "return self.out(h)")
+    scan = scanned(last)
+    new = scan.patched(edit("activation", scan.named("sigmoid")[-1:], to="relu"))
+    assert lines_changed(last, new) == ["        h = torch.relu(self.gate(x))"]

@@ -121,7 +121,8 @@ def selection(project: Project, draft: Draft, names: Sequence[str]) -> tuple[str
     names = [name for name in names if name not in frozen]
     if not names:
         raise CannotPatch("the layers are frozen")
-    if everyone - frozen == set(names) and all(kind in _PLAIN for kind in kinds) and (not frozen or project.freezes):
+    plain = all(kind in _PLAIN for kind in kinds) and not _kin(project, kinds)
+    if everyone - frozen == set(names) and plain and (not frozen or project.freezes):
         classes = ", ".join(spell(draft, f"torch.nn.{kind}") for kind in kinds)
         test = f"isinstance(module, {f'({classes})' if len(kinds) > 1 else classes})"
         test += " and module.weight.requires_grad" if frozen else ""
@@ -129,6 +130,13 @@ def selection(project: Project, draft: Draft, names: Sequence[str]) -> tuple[str
     if len(names) == 1:
         return f'module = model.get_submodule("{names[0]}")' if names[0] else "module = model", ""
     return f"for name in ({listed(names)}):\n    module = model.get_submodule(name)", "    "
+
+
+def _kin(project: Project, kinds: Sequence[str]) -> bool:
+    """Say whether a layer may be of a class made from one of these, which `isinstance` would take for it."""
+    roles = {x.role for x in project.profile.layers if x.kind in kinds} | {"other", "container"}
+    unknown = {x.name for x in project.profile.layers if x.kind not in _PLAIN and not x.functional and x.role in roles}
+    return any(p.layer in unknown and p.name.rpartition(".")[2] == "weight" for p in project.profile.parameters)
 
 
 def _frozen(project: Project, names: Collection[str]) -> set[str]:

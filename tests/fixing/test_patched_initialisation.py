@@ -184,3 +184,38 @@ def test_what_the_patch_overwrites_is_noted(scanned):
     scan = scanned(PRIOR.replace("{how}", "nn.init.zeros_(self.head.weight)"))
     (note,) = scan.notes(edit("initialise", ALL, scheme="he"))
     assert "model.py:15 " in note
+
+
+SUBCLASS = PLAIN.replace("class Net(nn.Module)", "class Own(nn.Linear):\n    pass\n\n\nclass Net(nn.Module)").replace(
+    "        self.apply(shrink)\n", ""
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SUBCLASS.replace("nn.Linear(64, 64), nn.Tanh()", "Own(64, 64), nn.Tanh()"),
+        PLAIN.replace("        self.apply(shrink)\n", "").replace(
+            "nn.Linear(64, 64), nn.Tanh()", "nn.TransformerEncoderLayer(64, 2, 8)"
+        ),
+    ],
+)
+def test_layers_of_a_class_made_from_the_named_one_stay(scanned, text):
+    new = scanned(text).patched(edit("initialise", ["head"], scheme="he"))
+    torch.manual_seed(3)
+    was = built(text).body.state_dict()
+    torch.manual_seed(3)
+    now = built(new).body.state_dict()
+    assert all(torch.equal(was[key], now[key]) for key in was)
+
+
+def test_a_class_made_from_the_named_one_is_not_taken_for_it(scanned):
+    text = PLAIN.replace("        self.apply(shrink)\n", "").replace(
+        "nn.Linear(64, 64), nn.Tanh()", "nn.TransformerEncoderLayer(64, 2, 8)"
+    )
+    scan = scanned(text)
+    torch.manual_seed(3)
+    was = built(text).body[0].self_attn.out_proj.weight
+    torch.manual_seed(3)
+    now = built(scan.patched(edit("initialise", scan.named("Linear"), scheme="he"))).body[0].self_attn.out_proj.weight
+    assert torch.equal(was, now)

@@ -8,7 +8,7 @@ import libcst as cst
 
 from gradcheck_cli.fixing.draft import CannotPatch, Draft, nodes_of
 from gradcheck_cli.fixing.gates import refuse_gate
-from gradcheck_cli.fixing.names import full_name
+from gradcheck_cli.fixing.names import full_name, imported
 from gradcheck_cli.fixing.project import Project
 from gradcheck_cli.fixing.reach import calls_reached
 from gradcheck_cli.records import LayerProfile
@@ -23,9 +23,23 @@ def called_operation(draft: Draft, call: cst.Call) -> str:
     module, _, name = full_name(draft, call.func).rpartition(".")
     if module in _MODULES:
         return name.rstrip("_")
-    if isinstance(call.func, cst.Attribute) and not module.startswith("torch"):
+    if isinstance(call.func, cst.Attribute) and not module.startswith("torch") and not _of_the_file(draft, call.func.value):
         return call.func.attr.value.rstrip("_")
     return ""
+
+
+def _of_the_file(draft: Draft, value: cst.BaseExpression) -> bool:
+    """Say whether a name is a module's (`np.tanh(x)`), or an object's that the file's top level builds, and no tensor's."""
+    if not isinstance(value, cst.Name):
+        return False
+    if value.value in imported(draft):
+        return True
+    function = draft.around(value, cst.FunctionDef)
+    own = [*nodes_of(function, cst.Param), *nodes_of(function, cst.AssignTarget)] if function is not None else []
+    local = {x.value for node in own for x in nodes_of(node, cst.Name)}
+    lines = [x for x in draft.tree.body if isinstance(x, cst.SimpleStatementLine)]
+    targets = [t.target for line in lines for x in line.body if isinstance(x, cst.Assign) for t in x.targets]
+    return value.value not in local and any(isinstance(t, cst.Name) and t.value == value.value for t in targets)
 
 
 def is_method(draft: Draft, call: cst.Call) -> bool:

@@ -144,3 +144,18 @@ def test_a_gate_that_the_cure_leaves_alone_stays(scanned):
     scan = scanned(last)
     new = scan.patched(edit("activation", scan.named("sigmoid")[-1:], to="relu"))
     assert lines_changed(last, new) == ["        h = torch.relu(self.gate(x))"]
+
+
+def test_a_method_of_the_same_name_is_no_operation(scanned):
+    text = net(
+        'text = tokens.sigmoid("a")', "scale = np.tanh(0.5)", "x = self.gate(x).sigmoid().tanh()", "return self.out(x) * scale"
+    )
+    text = text.replace(
+        "class Net", "class Tokens:\n    def sigmoid(self, text):\n        return text\n\n\ntokens = Tokens()\n\n\nclass Net"
+    )
+    text = "import numpy as np\n" + text
+    scan = scanned(text)
+    for kind in ("sigmoid", "tanh"):
+        new = scan.patched(edit("activation", scan.named(kind), to="relu"))
+        (line,) = lines_changed(text, new)
+        assert line.strip() in ("x = self.gate(x).relu().tanh()", "x = self.gate(x).sigmoid().relu()")

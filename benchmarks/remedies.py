@@ -190,7 +190,7 @@ def cured_lines(t: Tally) -> list[str]:
     groups = {"**sick families**": t.zoo}
     groups |= {f"family {name}": rows for name, rows in _by(t.triable, "family").items()}
     groups |= {f"{code}, families": rows for code, rows in _by(t.zoo, "code").items()}
-    lines += [f"| {name} | {len(rows)} | {t.first(rows):.1%} | {t.any(rows):.1%} |" for name, rows in groups.items()]
+    lines += [f"| {name} | {len(rows)} | {t.first(rows):.1%} | {t.any(rows):.1%} |" for name, rows in groups.items() if rows]
     goals = f"goals: {FIRST:.0%} and {ANY:.0%} over the sick families"
     return [*lines, "", goals, ""]
 
@@ -200,6 +200,8 @@ def trained_lines(t: Tally) -> list[str]:
     lines = ["| did not train with | found sick | cured | train once cured | of the cured |", "| --- | --- | --- | --- | --- |"]
     for name in ("either", "SGD", "Adam"):
         rows = t.untrained(name)
+        if not rows:  # of nothing there is no share
+            continue
         cured = [r for r in rows if r.cure]
         among = _share([any(r.after.values()) if name == "either" else r.after[name] for r in cured])
         lines.append(f"| {name} | {len(rows)} | {len(cured)} | {t.success(name):.1%} | {among:.1%} |")

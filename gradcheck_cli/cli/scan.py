@@ -62,7 +62,7 @@ def scan(
     except Interrupted as early:
         if early.report is not None:
             _deliver(early.report, configured, time.monotonic() - begun)
-        known = "no trial ran to its end" if early.report else "there is no verdict yet"
+        known = "the trials were cut short" if early.report else "there is no verdict yet"
         show_error(GradcheckError("E573", "interrupted", known, "run it again"), with_trace=False)
         raise typer.Exit(130) from None
     _deliver(report, configured, time.monotonic() - begun)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gradcheck_cli.diagnosis import Diagnosis, diagnose
-from gradcheck_cli.errors import GradcheckError, message
+from gradcheck_cli.errors import GradcheckError, brief
 from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.records import Edit, TrainingProbe, TrainingRuns, to_dict
 from gradcheck_cli.settings import Settings
@@ -57,7 +57,6 @@ class Attempts:
 
     def training(self, edits: Sequence[Edit], objective: str, steps: int, deadline: Deadline) -> TrainingProbe | str:
         """Return how edited copies train beside the original, or why they could not. Raises OutOfTime."""
-
         if self._subject.objectives[self._index(objective)].kind == "projection":
             return "the loss is a random projection of the output, which has no lowest value"
 
@@ -117,9 +116,7 @@ def edited(setup: Setup, index: int) -> Subject:
     """Return the subject as the edits left it, its objective and the optimizer of its loop in place."""
     objectives = list(setup.subject.objectives)
     objectives[index] = dataclasses.replace(setup.objective, name=objectives[index].name)  # findings refer to the name
-    optimizer = None if setup.loop.assumed else setup.loop.optimizer
-    if optimizer is not None and setup.loop.warm_up > 1:
-        optimizer = dataclasses.replace(optimizer, lr=optimizer.lr / setup.loop.warm_up)
+    optimizer = None if setup.loop.assumed else setup.loop.optimizer  # at its full rate: a warm-up leads there
     return dataclasses.replace(setup.subject, objectives=tuple(objectives), optimizer=optimizer)
 
 
@@ -134,5 +131,5 @@ def _once(memory: dict[str, _T | str], edits: Sequence[Edit], objective: str, ma
         except GradcheckError as error:
             memory[key] = f"the edited model does not run: {error.what}"
         except (Exception, SystemExit, GeneratorExit) as error:  # whatever the user's code may raise but Ctrl-C
-            memory[key] = f"the edit failed: {type(error).__name__}: {(message(error) or 'no message').splitlines()[0]}"
+            memory[key] = f"the edit failed: {type(error).__name__}: {brief(error)}"
     return memory[key]

@@ -76,8 +76,8 @@ class Treatment:
         if prescription.reason or not prescription.edits:
             return prescription
         cured = any(t.outcome == "cured" for t in self._trials)
-        spent = f"the time budget of {self._settings.try_budget:g} s is used up"
-        return dataclasses.replace(prescription, reason="another cure was found first" if cured else spent)
+        reason = "another cure was found first" if cured else budget_spent(self._settings)
+        return dataclasses.replace(prescription, reason=reason)
 
     def _try(self, parts: Sequence[Prescription]) -> Trial:
         """Make the edits of all parts, measure the finding's number again, and train where that decides."""
@@ -191,6 +191,11 @@ class Treatment:
             self._trials[self._trials.index(trial)] = dataclasses.replace(
                 trial, training=training, outcome=outcome, reason=reason
             )
+
+
+def budget_spent(settings: Settings) -> str:
+    """Say why what was left to try was not tried."""
+    return f"the time budget of {settings.try_budget:g} s is used up"
 
 
 def _kinds(prescription: Prescription) -> set[str]:

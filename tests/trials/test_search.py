@@ -147,6 +147,17 @@ def test_what_keeps_a_diverging_model_from_it_is_tried_beside_the_cure() -> None
     assert clip.effect.after == clip.effect.before
 
 
+def test_a_warm_up_cures_no_rate_that_it_leads_to() -> None:
+    subject = dataclasses.replace(subject_of(mlp(3, nn.ReLU)), optimizer=OptimizerSpec(name="Adam", lr=2.0))
+    report = examine(subject, dataclasses.replace(ON, try_all=True))
+    outcomes = {t.remedies: t for t in report.trials if t.code == "GC106"}
+    assert outcomes[("lower-learning-rate",)].outcome == "cured"
+    warm_up = outcomes[("warm-up",)]
+    assert warm_up.outcome != "cured"
+    assert warm_up.effect is not None
+    assert warm_up.effect.after == warm_up.effect.before
+
+
 def test_two_remedies_of_one_kind_are_no_combination() -> None:
     subject, report = sick_report()
     parts = prescribed(("xavier", "initialisation", (XAVIER,)), ("he", "initialisation", (HE,)))

@@ -1,5 +1,6 @@
 """Models to edit, and what becomes of the original."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 
@@ -108,3 +109,19 @@ def test_put_back_also_when_the_trial_is_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert torch.equal(model.first.weight, weight)
+
+
+@pytest.mark.parametrize("error", [KeyError("state"), AssertionError(), RuntimeError("no")])
+def test_a_copy_that_does_not_run_is_replaced_by_the_model_itself(error: Exception) -> None:
+    model = Plain()
+
+    def only_the_original(used: nn.Module, batch: Batch) -> Outcome:
+        if used is not model:
+            raise error
+        return compute(used, batch)
+
+    objective = Objective(name="mse", kind="mse", origin="test", compute=only_the_original)
+    bench = Workbench(dataclasses.replace(subject_of(model), objectives=(objective,)), seed=0)
+    assert "a copy does not run" in bench.remark
+    with bench.fresh() as mine:
+        assert mine.model is model

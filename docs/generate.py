@@ -19,12 +19,20 @@ from typing import Any
 
 from gradcheck_cli import records
 from gradcheck_cli.reporting.rule_page import as_markdown
-from gradcheck_cli.rules import load_rules
+from gradcheck_cli.rules import declared
 
 DOCS = Path(__file__).parent
 _FINITE_OR_WORD = {"anyOf": [{"type": "number"}, {"enum": ["nan", "inf", "-inf"]}]}
 # Keys that a minor version has added: an older document of the same major version lacks them.
-_ADDED = {("Report", "trials"): "1.1", ("Prescription", "edits"): "1.1"}
+_ADDED = {
+    ("Report", "trials"): "1.1",
+    ("Prescription", "edits"): "1.1",
+    ("Finding", "fingerprint"): "1.2",
+    ("Report", "checked"): "1.2",
+    ("Report", "suppressed"): "1.2",
+    ("Report", "baseline"): "1.2",
+    ("Report", "close_calls"): "1.2",
+}
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -36,7 +44,7 @@ _SCALARS: dict[Any, dict[str, Any]] = {
 
 def pages() -> dict[Path, str]:
     """Return every generated file with its text."""
-    files = load_rules()
+    files = declared()
     made = {DOCS / "rules" / f"{file.rule.code}.md": as_markdown(file.rule, file.page) for file in files}
     rows = [
         f"| [{file.rule.code}]({file.rule.code}.md) | {file.rule.name} | {file.rule.severity} | {file.rule.summary} |"
@@ -49,44 +57,47 @@ def pages() -> dict[Path, str]:
 
 
 def schema() -> dict[str, Any]:
-    """Describe a report, or the absence of one, as JSON Schema. Unknown keys are allowed: a newer minor version adds some."""
+    """Describe a report, the absence of one, or what became of several targets, as JSON Schema.
+
+    Unknown keys are allowed: a newer minor version adds some.
+    """
     definitions: dict[str, Any] = {}
     _define(records.Report, definitions)
     report = definitions.pop("Report")
+    report["properties"]["schema_version"] = _version()
+    definitions["Report"] = report
+    _define(records.Failure, definitions)
     text = {"type": "string"}
-    error = {
-        "type": "object",
-        "description": "No verdict could be reached. `id` is stable.",
-        "required": ["id", "what", "why", "do", "where"],
-        "properties": {
-            "id": {**text, "pattern": "^E[0-9]{3}$"},
-            "what": text,
-            "why": text,
-            "do": text,
-            "where": _nullable(text),
-        },
-    }
+    definitions["Failure"]["properties"]["id"] = {**text, "pattern": "^E[0-9]{3}$"}
+    head = {"schema_version": _version(), "tool_version": text}
+    failed, reported = {"error": {"$ref": "#/$defs/Failure"}}, {"report": {"$ref": "#/$defs/Report"}}
     absence = {
         "description": "What stands in the report's place when gradcheck exits with 2.",
-        "required": ["schema_version", "tool_version", "error"],
-        "properties": {"schema_version": _version(), "tool_version": text, "error": error},
+        "required": [*head, "error"],
+        "properties": {**head, **failed},
     }
-    report["properties"]["schema_version"] = _version()
+    one = {
+        "type": "object",
+        "required": ["target"],
+        "properties": {"target": text, **failed, **reported},
+        "oneOf": [{"required": ["error"]}, {"required": ["report"]}],
+    }
+    several = {
+        "description": "What became of each of several targets (since 1.2).",
+        "required": [*head, "scans"],
+        "properties": {**head, "scans": {"type": "array", "items": one}},
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"gradcheck report, schema {records.SCHEMA_VERSION}",
         "type": "object",
-        "oneOf": [report, absence],
+        "oneOf": [{"$ref": "#/$defs/Report"}, absence, several],
         "$defs": dict(sorted(definitions.items())),
     }
 
 
 def _version() -> dict[str, Any]:
     return {"type": "string", "pattern": f"^{records.SCHEMA_VERSION.split('.')[0]}\\.[0-9]+$"}
-
-
-def _nullable(part: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [part, {"type": "null"}]}
 
 
 def _define(record: type, definitions: dict[str, Any]) -> None:

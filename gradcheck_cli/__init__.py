@@ -1,7 +1,8 @@
 """gradcheck: gradient health for PyTorch models.
 
-`from gradcheck_cli import Settings, scan` runs a scan in this process: `scan(Settings(target="model.py"))` returns a Report.
-Importing this package imports no torch; only a scan does.
+`from gradcheck_cli import scan` measures a model in this process: `scan(model, batch, loss_fn)` returns a Report, which a
+notebook shows. `assert_healthy(model, batch, loss_fn)` raises with the report as text. Importing this package imports no
+torch; only a scan does.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from gradcheck_cli.api import assert_healthy, scan
     from gradcheck_cli.errors import GradcheckError
-    from gradcheck_cli.pipeline import scan
     from gradcheck_cli.records import Finding, Profile, Report
     from gradcheck_cli.settings import Settings
 
-__all__ = ["Finding", "GradcheckError", "Profile", "Report", "Settings", "__version__", "scan"]
+__all__ = ["Finding", "GradcheckError", "Profile", "Report", "Settings", "__version__", "assert_healthy", "scan"]
 
-_HOMES = {"Settings": "settings", "GradcheckError": "errors", "scan": "pipeline"}
+_HOMES = {"Settings": "settings", "GradcheckError": "errors", "scan": "api", "assert_healthy": "api"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradcheck_cli.records import Failure
+
 
 class GradcheckError(Exception):
     """No verdict could be reached (exit code 2).
@@ -13,6 +18,12 @@ class GradcheckError(Exception):
     def __init__(self, id: str, what: str, why: str, do: str, *, where: str | None = None, trace: str | None = None) -> None:
         super().__init__(f"{id} {what}")
         self.id, self.what, self.why, self.do, self.where, self.trace = id, what, why, do, where, trace
+
+    def failure(self) -> Failure:
+        """Return what a report keeps of it."""
+        from gradcheck_cli.records import Failure  # a start that only shows help has no error to keep
+
+        return Failure(id=self.id, what=self.what, why=self.why, do=self.do, where=self.where)
 
     def to_dict(self) -> dict[str, str | None]:
         return {"id": self.id, "what": self.what, "why": self.why, "do": self.do, "where": self.where, "trace": self.trace}

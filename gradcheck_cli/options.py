@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.settings import Display, Option, Settings
+from gradcheck_cli.settings import Display, Gate, Option, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Field:
 def fields() -> Mapping[str, Field]:
     """Return every option by field name, in the order in which the records declare them."""
     found = {}
-    for record in (Settings, Display):
+    for record in (Settings, Gate, Display):
         hints = typing.get_type_hints(record)
         for each in dataclasses.fields(record):
             if option := each.metadata.get("option"):
@@ -74,11 +74,24 @@ def check(name: str, value: Any, source: str, *, where: str | None = None) -> An
     try:
         parsed = _parse(each, value)
     except (ValueError, TypeError):
-        accepted, shown = _accepted(each), repr(value) if isinstance(value, str) else value
+        accepted = _accepted(each)
+        shown = repr(value[0]) if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) else repr(value)
+        near = _nearest(value, choices(each))
         raise GradcheckError(
-            "E675", f"{source} cannot be {shown}", f"it takes {accepted}", f"give {accepted}", where=where
+            "E675",
+            f"{source} cannot be {shown}",
+            f"it takes {accepted}",
+            f"did you mean `{near}`?" if near else f"give {accepted}",
+            where=where,
         ) from None
     return parsed
+
+
+def _nearest(value: Any, words: tuple[str, ...]) -> str | None:
+    """Return the word that was probably meant by the first one that is not accepted."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    wrong = next((str(v) for v in given if v not in words), "")
+    return closest(wrong, words)
 
 
 def _parse(each: Field, value: Any) -> Any:
@@ -98,6 +111,12 @@ def _parse(each: Field, value: Any) -> Any:
             raise TypeError
         return value
     return _pairs(value)
+
+
+def choices(each: Field) -> tuple[str, ...]:
+    """Return the words that an option takes, alone or in a list; empty where it takes anything."""
+    hint = typing.get_args(each.hint)[0] if typing.get_origin(each.hint) is tuple else each.hint
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
 
 
 def _one_of(value: Any, allowed: tuple[Any, ...]) -> Any:
@@ -131,7 +150,8 @@ def _several(each: Field, value: Any) -> tuple[str, ...]:
     if not all(isinstance(p, str) for p in parts):
         raise TypeError
     separator = ";" if each.option.repeat else ","
-    return tuple(piece.strip() for part in parts for piece in part.split(separator) if piece.strip())
+    pieces = [piece.strip() for part in parts for piece in part.split(separator) if piece.strip()]
+    return tuple(_one_of(piece, allowed) for piece in pieces) if (allowed := choices(each)) else tuple(pieces)
 
 
 def _pairs(value: Any) -> dict[str, Any]:
@@ -159,12 +179,12 @@ def _literal(text: str) -> Any:
 
 def _accepted(each: Field) -> str:
     origin, option = typing.get_origin(each.hint), each.option
-    if origin is typing.Literal:
-        return " or ".join(repr(a) for a in typing.get_args(each.hint))
+    if words := choices(each):
+        return " or ".join(map(repr, words)) if len(words) < 4 else f"one of {', '.join(words)}"
     bound = "" if option.minimum is None else f" of at least {option.minimum:g}"
     bound = bound if option.above is None else f" above {option.above:g}"
     bound += "" if option.maximum is None else f" and at most {option.maximum}"
-    kinds = {bool: "true or false", int: f"a whole number{bound}", float: f"a number{bound}", str: "some text"}
+    kinds: dict[Any, str] = {bool: "true or false", int: f"a whole number{bound}", float: f"a number{bound}", str: "some text"}
     if each.hint in kinds:
         return kinds[each.hint]
     return "a list of texts" if origin is tuple else "NAME=VALUE, the name being a Python identifier"

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 _T = TypeVar("_T")
 
 Severity = Literal["error", "warning", "note"]
@@ -374,6 +374,7 @@ class Finding:
     picture: tuple[float, ...] = ()  # log10 L2 of the gradient, input side first, for GC10x
     confirmed: str = ""  # what a second look showed, in words
     objective: str = ""
+    fingerprint: str = ""  # the same in every scan of the target, whatever the numbers and lines; what a baseline knows it by
 
     @property
     def grave(self) -> bool:
@@ -472,6 +473,73 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoreComment:
+    """A comment `# gradcheck: ignore[GC101] reason` in a file of the model."""
+
+    file: str  # as in SourceSite
+    line: int
+    covers: tuple[int, ...]  # the lines whose layers it is for: its own, and where what ends on it begins
+    selectors: tuple[str, ...]  # codes, beginnings of codes or names, as written; empty where it names none
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppressed:
+    """A finding that does not count, and what says so."""
+
+    finding: Finding
+    by: Literal["comment", "setting", "baseline"]
+    selector: str = ""  # the rule that the comment or the setting names, as written there
+    reason: str = ""
+    site: SourceSite | None = None  # of the comment or the setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineEntry:
+    """A known finding: what it is known by, and how grave it was when the baseline was written."""
+
+    fingerprint: str
+    target: str  # as in fingerprints: relative to the project's root where it is a file
+    code: str
+    name: str
+    layer: str
+    parameter: str | None = None
+    severity: Severity
+    label: str = ""  # what was measured: "drop"; empty where the rule has no number for it
+    unit: str = ""
+    value: float | None = None
+    reason: str = ""  # why it is accepted; for people, kept when the file is written anew
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineCheck:
+    """What a baseline said of one scan."""
+
+    file: str
+    known: int  # findings that it holds and that are no worse
+    worse: int  # findings that it holds and that count again
+    stale: tuple[BaselineEntry, ...] = ()  # entries that were not found again
+    remarks: tuple[str, ...] = ()  # where the scan was made under other conditions than the baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCall:
+    """A verdict that another limit, not far from the one that holds, would turn: whether the scan fails."""
+
+    code: str  # of the rule whose limit it is
+    name: str
+    layer: str  # of the finding that fails the scan, or would
+    limit: str  # its name
+    value: float  # of the limit
+    turns_at: float  # the limit from which on the verdict would be the other one
+    unit: str
+    verdict: Literal["fails", "passes"]  # of the scan as it is
+    other: str = ""  # code of that finding where it is another rule's, which this limit lets explain it or not
+    of_the_copy: bool = False  # the limit as a trained copy of the model is held against it
+    looked_again: bool = True  # False: what would fail the scan was no suspect, so that no second look has had a say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The result of a scan; one profile for each objective (a GAN has two)."""
 
@@ -482,6 +550,26 @@ class Report:
     prescriptions: tuple[Prescription, ...] = ()
     trials: tuple[Trial, ...] = ()  # for each finding in the findings' order, best first
     settings: Mapping[str, Any] = field(default_factory=dict)  # what the verdict depends on, echoed
+    checked: tuple[str, ...] = ()  # codes of the rules that were asked
+    suppressed: tuple[Suppressed, ...] = ()  # found, but accepted by a comment, a setting or the baseline
+    baseline: BaselineCheck | None = None
+    close_calls: tuple[CloseCall, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """What was scanned, as it was named."""
+        return self.profiles[0].target
+
+    def site_of(self, finding: Finding) -> SourceSite | None:
+        """The line that builds the finding's layer, else what holds it, else the model; None where no line is known."""
+        if finding.site is not None:
+            return finding.site
+        sites = {layer.name: layer.site for profile in self.profiles for layer in profile.layers if layer.site}
+        name = finding.layer.partition("/")[0]
+        while name and name not in sites:
+            name = name.rpartition(".")[0]
+        found = sites.get(name)
+        return None if found is None else dataclasses.replace(found, exact=found.exact and name == finding.layer)
 
     def worst(self) -> Severity | None:
         """The gravest severity among the findings, None when there is none."""
@@ -495,6 +583,156 @@ class Report:
         """Return what was tried for a finding, best first."""
         key = finding.code, finding.layer, finding.objective
         return [t for t in self.trials if (t.code, t.layer, t.objective) == key]
+
+    def _repr_html_(self) -> str:
+        """Show the report in a notebook; the view is imported when one asks for it."""
+        from gradcheck_cli.reporting.notebook import page
+
+        return page(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerOutline:
+    """A layer before anything is measured; counts are of the parameters that it holds itself."""
+
+    name: str
+    kind: str
+    parameters: int
+    trainable: int
+    aliases: tuple[str, ...] = ()  # further names of the same module
+    site: SourceSite | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """The layers of a model that was built and not run."""
+
+    schema_version: str = SCHEMA_VERSION
+    target: str
+    model_kind: str
+    layers: tuple[LayerOutline, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why there is no verdict: a GradcheckError without its trace. `id` is stable."""
+
+    id: str
+    what: str
+    why: str
+    do: str
+    where: str | None  # the user's file:line
+
+
+# How a gradient arrives. zero: exactly. unknown: one flows, but it cannot be seen (the output is edited in place).
+Arrival = Literal["measured", "zero", "non-finite", "unreached", "frozen", "uncalled", "unknown"]
+
+# worse: further from the gradient at the loss end. better: nearer to it. changed: as far, on the other side. unknown: one
+# of the two cannot be seen.
+Verdict = Literal["worse", "changed", "better", "alike", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """The gradient at a layer relative to the one at the loss end of the spine, so that the loss's scale drops out."""
+
+    arrival: Arrival
+    decades: float | None = None  # log10 of the ratio of L2 norms, negative below the loss end; None unless measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """A level in an earlier report and in a later one."""
+
+    old: Level
+    new: Level
+    change: float | None = None  # decades, new - old; None unless both are measured
+    worsening: float  # |new| - |old| in decades; inf where the gradient is gone or no longer finite, -inf where it is back
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerShift:
+    """A layer that both reports have; `order` is its place in the later one."""
+
+    layer: str
+    old_kind: str
+    kind: str
+    order: int
+    shift: Shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpineShift:
+    """A spine to an entry that both reports have; its drop is the negative of the level's decades.
+
+    `old_picture` and `picture`: log10 L2 of the gradient relative to the loss end, input side first.
+    """
+
+    entry: str
+    shift: Shift
+    old_picture: tuple[float, ...]
+    picture: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveComparison:
+    """The layers and spines under one loss, worst first, and the layers that only one report has."""
+
+    name: str
+    layers: tuple[LayerShift, ...]
+    spines: tuple[SpineShift, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedReport:
+    """One side of a comparison, in short."""
+
+    target: str
+    tool_version: str
+    model_kind: str
+    parameter_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What became of one target since an earlier report; `verdict` is the worst of all layers and spines."""
+
+    old: ComparedReport
+    new: ComparedReport
+    verdict: Verdict
+    objectives: tuple[ObjectiveComparison, ...]
+    new_findings: tuple[Finding, ...] = ()
+    gone_findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()  # where the two were measured under other conditions, and what could not be compared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncompared:
+    """A target without a comparison, and why; `blocks`: there is no verdict on it, which is no pass."""
+
+    target: str
+    reason: str
+    blocks: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Every target of two documents."""
+
+    comparisons: tuple[Comparison, ...]
+    uncompared: tuple[Uncompared, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What became of one target: a report, or the reason why there is none."""
+
+    target: str
+    report: Report | None = None
+    error: Failure | None = None
 
 
 def to_dict(record: Any) -> Any:

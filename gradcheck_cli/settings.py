@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")  # endings of a target that holds weights and no code
+STDOUT = "-"  # stands for the standard output where a file could be named
+
+Format = Literal["text", "concise", "markdown", "json", "jsonl", "sarif", "junit", "github", "gitlab"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,16 @@ class Option:
 def _option(default: Any, help: str, group: str, **details: Any) -> Any:
     described = {"option": Option(help=help, group=group, **details)}
     return field(default_factory=dict, metadata=described) if default == {} else field(default=default, metadata=described)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerIgnore:
+    """One entry of `per-layer-ignores`: a shell-style pattern of layer names, the rules it mutes, where it is written."""
+
+    pattern: str
+    selectors: tuple[str, ...]
+    file: str = ""  # relative to the working directory; "" when it comes from no file
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,20 +109,66 @@ class Settings:
     fail_on: Literal["error", "warning", "note"] = _option(
         "error", "Least severity of a finding that makes the exit code 1.", "Verdict"
     )
+    baseline: str | None = _option(
+        None,
+        "Known findings, which do not fail the scan: a file of `gradcheck baseline write`.",
+        "Verdict",
+        metavar="FILE",
+        path=True,
+    )
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # code → {limit name: value, "severity": ...}
+    per_layer_ignores: tuple[LayerIgnore, ...] = ()
+    identity: str = ""  # the target as fingerprints know it: relative to the project's root where it is a file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """How the results of all targets become one exit code, beside each target's own `fail_on`."""
+
+    exit_zero: bool = _option(False, "Exit with 0 also when something was found; without a verdict still with 2.", "Verdict")
+    compare: str | None = _option(
+        None, "Compare with this earlier report (--format json), layer by layer.", "Verdict", metavar="FILE", path=True
+    )
+    fail_on_regression: float | None = _option(
+        None,
+        "With --compare: exit with 1 when a layer or a spine is worse by so many decades.",
+        "Verdict",
+        metavar="DECADES",
+        above=0,
+    )
+    jobs: int = _option(1, "Targets to scan at the same time.", "Measurement", minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Display:
     """How the result is shown. Nothing here changes a verdict."""
 
-    format: Literal["text", "json"] = _option("text", "Form of the report.", "Output", short=("--output-format",))
-    output_file: str | None = _option(
-        None, "Write the report to this file instead of the screen.", "Output", short=("-o",), metavar="FILE", path=True
+    format: tuple[Format, ...] = _option(
+        ("text",),
+        "Form of the report; may be repeated, each time followed by its --output-file.",
+        "Output",
+        short=("--output-format",),
+        metavar="FORMAT",
+    )
+    output_file: tuple[str, ...] = _option(
+        (),
+        "Write the report to this file instead of the screen; - is the screen.",
+        "Output",
+        short=("-o",),
+        metavar="FILE",
+        path=True,
+        repeat=True,
     )
     layers: Literal["all", "worst", "none"] = _option("worst", "Layers in the table.", "Output")
     depth: int | None = _option(None, "Fold the table below so many levels of names.", "Output", minimum=1)
+    statistics: bool = _option(False, "Show how often each rule fired instead of the findings.", "Output")
     color: Literal["auto", "always", "never"] = _option("auto", "Colours.", "Output")
     quiet: bool = _option(False, "The report only: no progress, no prints of the model.", "Output", short=("-q",))
     verbose: bool = _option(False, "Everything: all suggestions in full, where settings came from.", "Output", short=("-v",))
     traceback: bool = _option(False, "Show the traceback behind an error.", "Output")
+
+    @property
+    def outputs(self) -> tuple[tuple[str, str | None], ...]:
+        """Each format with its file; None is the standard output."""
+        files = [None if file == STDOUT else file for file in self.output_file]
+        return tuple(zip(self.format, [*files, *[None] * (len(self.format) - len(files))], strict=True))

@@ -1,9 +1,9 @@
-"""The process that runs a scan: `python -m gradcheck_cli.worker FOLDER`.
+"""The process that runs a scan: `python -m gradcheck_cli.worker FOLDER TASK`. TASK is "scan" or "layers".
 
 FOLDER holds `settings.json`, written by the parent. The worker writes `phase.json` (what runs now), `faults` (native
-tracebacks), `interim.json` (the verdict, before trials that may never end) and `result.json`, both {"report": ...} or
-{"error": ...}; the parent believes these files and not the exit status, because the user's file may end the process as
-it likes. It is no sandbox: it limits accidents.
+tracebacks), `interim.json` (the verdict, before trials that may never end) and `result.json`: {"report": ...},
+{"outline": ...} or {"error": ...}. The parent believes these files and not the exit status, because the user's file may
+end the process as it likes. It is no sandbox: it limits accidents.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Scan as the settings say, leave the result in the folder, and end at once, whatever threads are left."""
-    folder = Path(sys.argv.pop(1))  # the arguments of the process are none of the model's
+    folder, task = Path(sys.argv.pop(1)), sys.argv.pop(1)  # the arguments of the process are none of the model's
     _die_with_parent()
     _shrink_thread_stacks()
     faults = (folder / "faults").open("w")
@@ -42,7 +42,7 @@ def main() -> None:
         lambda entered: _write(folder / "phase.json", to_dict(entered)),
         lambda report: _write(folder / "interim.json", {"report": to_dict(report)}),
     )
-    result = _result(folder)
+    result = _result(folder, task)
     phase.enter("writing the result")
     _write(folder / "result.json", result)
     for stream in (sys.stdout, sys.stderr):
@@ -51,15 +51,17 @@ def main() -> None:
     os._exit(0)
 
 
-def _result(folder: Path) -> dict[str, Any]:
+def _result(folder: Path, task: str) -> dict[str, Any]:
     try:
         settings = from_dict(Settings, json.loads((folder / "settings.json").read_text("utf-8")))
         phase.enter("importing torch")
         _import_torch(settings)
-        from gradcheck_cli.pipeline import scan
+        from gradcheck_cli import pipeline
 
         phase.enter("scanning")
-        return {"report": to_dict(scan(settings))}
+        if task == "layers":
+            return {"outline": to_dict(pipeline.list_layers(settings))}
+        return {"report": to_dict(pipeline.scan(settings))}
     except GradcheckError as error:
         return {"error": error.to_dict()}
     except BaseException as error:

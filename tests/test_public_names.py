@@ -14,7 +14,7 @@ def test_every_public_name_is_there_and_nothing_else_is_made_up() -> None:
 
 
 def test_public_names_are_the_ones_of_their_modules() -> None:
-    from gradcheck_cli.pipeline import scan
+    from gradcheck_cli.api import scan
     from gradcheck_cli.records import Report
 
     assert (gradcheck_cli.scan, gradcheck_cli.Report) == (scan, Report)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck_cli.configuration import Configured, configure, nearest
+from gradcheck_cli.config_file import nearest
+from gradcheck_cli.configuration import Configured, configure
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.options import fields
+from gradcheck_cli.options import choices, fields
 from gradcheck_cli.records import SEVERITIES, Severity
 
 
@@ -50,15 +51,18 @@ def test_isolated_reads_no_file(project: Path) -> None:
 def test_every_option_can_be_given_by_flag_and_variable(project: Path) -> None:
     """Each has a type that a text can be turned into, and a sentence that describes it."""
     texts = {bool: "true", int: "3", float: "0.5", str: "x"}
+    needs = {"fail_on_regression": {"compare": "old.json"}}
     for name, field in fields().items():
-        literal = typing.get_args(field.hint) if typing.get_origin(field.hint) is typing.Literal else ()
-        text = literal[0] if literal else texts.get(field.hint, "a=1" if name == "init" else "GC101")
+        words = choices(field)
+        text = words[0] if words else texts.get(field.hint, "a=1" if name == "init" else "GC101")
         target = "weights.pt" if name == "model" else "model.py"  # a class is named for a checkpoint
-        given = configure(target, {name: [text] if typing.get_origin(field.hint) is tuple else text}, {})
-        assert getattr(given.settings if hasattr(given.settings, name) else given.display, name) not in (None, (), {})
+        beside = needs.get(name, {})
+        given = configure(target, {name: [text] if typing.get_origin(field.hint) is tuple else text, **beside}, {})
+        holder = next(part for part in (given.settings, given.gate, given.display) if isinstance(part, field.record))
+        assert getattr(holder, name) not in (None, (), {})
         assert field.option.help.endswith((".", ";", ")"))
         if not field.option.flag_only:
-            assert configure(target, {}, {f"GRADCHECK_{name.upper()}": text}).origins[name] == f"GRADCHECK_{name.upper()}"
+            assert configure(target, beside, {f"GRADCHECK_{name.upper()}": text}).origins[name] == f"GRADCHECK_{name.upper()}"
 
 
 def test_trials_can_be_left_out_and_be_given_more_time(project: Path) -> None:
@@ -168,7 +172,7 @@ def test_an_unknown_variable_is_an_error_too(project: Path) -> None:
         (
             'format = "xml"',
             "`format` in [tool.gradcheck] cannot be 'xml'",
-            "it takes 'text' or 'json'",
+            "it takes one of text, concise, markdown, json, jsonl, sarif, junit, github, gitlab",
         ),
         ("select = [1]", "`select` in [tool.gradcheck] cannot be [1]", "it takes a list of texts"),
     ],
@@ -222,7 +226,12 @@ def test_a_missing_configuration_is_an_error(project: Path) -> None:
         ({"quiet": True, "verbose": True}, {}, "--quiet and --verbose contradict each other"),
         ({"data": "a.pt", "input": ["8,3"]}, {}, "--data and --input contradict each other"),
         ({"trust_pickle": True, "weights": "a.safetensors"}, {}, "--trust-pickle and --weights contradict each other"),
-        ({"output_file": "model.py"}, {}, "--output-file would overwrite model.py"),
+        ({"output_file": ["model.py"]}, {}, "--output-file would overwrite model.py"),
+        ({"format": ["text", "json"]}, {}, "two formats for the standard output"),
+        ({"format": ["sarif", "json"], "output_file": ["x", "x"]}, {}, "two formats for x"),
+        ({"output_file": ["a", "b"]}, {}, "2 output files for 1 formats"),
+        ({"fail_on_regression": "1"}, {}, "--fail-on-regression has nothing to compare with"),
+        ({"baseline": "b.json", "output_file": ["b.json"]}, {}, "--output-file would overwrite b.json"),
         ({"model": "package.module:Net"}, {}, "--model does not go with the target model.py"),
         ({}, {"config": "a.toml", "isolated": True}, "--config and --isolated contradict each other"),
     ],

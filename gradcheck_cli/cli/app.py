@@ -6,6 +6,7 @@ exception is 1, which would read as findings; so every stray exception is caught
 
 from __future__ import annotations
 
+import os
 import platform
 import traceback
 from typing import Annotated
@@ -13,9 +14,12 @@ from typing import Annotated
 import typer
 
 from gradcheck_cli import __version__
+from gradcheck_cli.cli.baseline import baseline
+from gradcheck_cli.cli.compare import compare
 from gradcheck_cli.cli.explain import explain
 from gradcheck_cli.cli.fix import fix
-from gradcheck_cli.cli.no_verdict import form_asked_for, leave_document, usage_error
+from gradcheck_cli.cli.no_verdict import leave_documents, outputs_asked_for, usage_error
+from gradcheck_cli.cli.outputs import Invocation
 from gradcheck_cli.cli.rules import rules
 from gradcheck_cli.cli.scan import scan
 from gradcheck_cli.cli.stderr import show_error
@@ -35,8 +39,9 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (scan, fix, explain, rules):
+for command in (scan, fix, compare, explain, rules):
     app.command()(command)
+app.add_typer(baseline)
 
 
 def _show_version(wanted: bool) -> None:
@@ -67,10 +72,10 @@ def run(arguments: list[str]) -> int:
         own, script = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     shown = "--traceback" in own
     try:
-        app(own, prog_name="gradcheck", obj=tuple(script))
+        app(own, prog_name="gradcheck", obj=Invocation(tuple(own), tuple(script)))
     except SystemExit as stop:
         if own[:1] == ["scan"] and (misread := usage_error(stop)) is not None:
-            leave_document(misread, form_asked_for(own))
+            leave_documents(misread, outputs_asked_for(own, os.environ))
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
     except GradcheckError as error:
         show_error(error, with_trace=shown)

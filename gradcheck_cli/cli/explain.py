@@ -6,21 +6,24 @@ from typing import Annotated
 
 import typer
 
-from gradcheck_cli.cli.flags import Color, Format
+from gradcheck_cli.cli import completion
+from gradcheck_cli.cli.flags import Color, Format, wants_json
 from gradcheck_cli.cli.terminal import emit, screen
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.options import check, closest
 
 
 def explain(
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="A code such as GC101, or a rule's name.")],
+    rule: Annotated[
+        str, typer.Argument(metavar="RULE", help="A code such as GC101, or a rule's name.", autocompletion=completion.rules)
+    ],
     format: Format = "text",
     color: Color = "auto",
 ) -> None:
     """Say what a rule measures, why it matters, where its limits come from and what to do."""
-    from gradcheck_cli.rules import load_rules
+    from gradcheck_cli.rules import declared
 
-    files = {file.rule.code: file for file in load_rules()}
+    files = {file.rule.code: file for file in declared()}
     names = {file.rule.name: code for code, file in files.items()}
     file = files.get(names.get(rule.lower(), rule.upper()))
     if file is None:
@@ -31,7 +34,7 @@ def explain(
             "it is neither a code nor a name of a rule",
             f"did you mean `{near}`?" if near else "see `gradcheck rules` for all of them",
         )
-    if check("format", format, "--format") == "json":
+    if wants_json(format):
         from gradcheck_cli.reporting.rule_page import as_json
 
         emit(as_json(file.rule, file.page))

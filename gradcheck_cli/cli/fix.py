@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,13 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradcheck_cli.cli.flags import with_options
-from gradcheck_cli.cli.scan import check_settings, measure
+from gradcheck_cli.cli.preparing import ConfigFile, Isolated, check_settings, end_on_signals
+from gradcheck_cli.cli.scanning import measure
 from gradcheck_cli.cli.stderr import show_error
 from gradcheck_cli.cli.terminal import emit
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.reporting.clean import clean
 
-_OF_REPORTS = {"no_try", "format", "output_file", "layers", "depth", "color", "fail_on"}  # options that would change nothing
+# Options that would change nothing here. A baseline accepts findings; who wants them mended does not accept them.
+_OF_REPORTS = {"no_try", "format", "output_file", "layers", "depth", "color", "fail_on", "statistics"}
+_OF_GATES = {"baseline", "compare", "fail_on_regression", "exit_zero", "jobs"}
 _CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pt2", ".torchscript", ".jit")
 _BUDGET_FOR_ALL = 60.0  # seconds that trying every suggestion gets at least
 
@@ -32,13 +34,13 @@ if TYPE_CHECKING:  # imported when a patch is made, so that --help stays quick
     from gradcheck_cli.records import Report
 
 
-@functools.partial(with_options, without=_OF_REPORTS)
+@functools.partial(with_options, without=_OF_REPORTS | _OF_GATES)
 def fix(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="model.py, model.py:name or package.module:name.")],
     write: Annotated[bool, typer.Option("--write/--diff", help="Change the files, or print the change as a diff.")] = False,
-    config: Annotated[str | None, typer.Option(metavar="FILE", help="Read FILE instead of pyproject.toml.")] = None,
-    isolated: Annotated[bool, typer.Option("--isolated", help="Read no configuration file.")] = False,
+    config: ConfigFile = None,
+    isolated: Isolated = False,
     **flags: Any,
 ) -> None:
     """Patch a model's source with the remedy that cured a copy of it. This runs the model's file.
@@ -48,10 +50,9 @@ def fix(
     """
     from gradcheck_cli.configuration import configure
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
+    end_on_signals()
     configured = configure(target, flags, os.environ, config=config, isolated=isolated)
-    settings = dataclasses.replace(configured.settings, script_args=context.obj or (), no_try=False)
+    settings = dataclasses.replace(configured.settings, script_args=context.obj.script, no_try=False, baseline=None)
     configured = dataclasses.replace(configured, settings=settings)
     _refuse_checkpoint(settings.target)
     check_settings(configured)

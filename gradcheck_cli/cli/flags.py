@@ -9,12 +9,32 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from gradcheck_cli.cli.completion import completion
+from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.options import Field, fields
 
+_PAGE_FORMATS = ("text", "json")  # of rules and their pages
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-Format = Annotated[str, typer.Option("--format", "--output-format", metavar="text|json", help="Form of the output.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "--output-format",
+        metavar="text|json",
+        help="Form of the output.",
+        autocompletion=lambda incomplete: [word for word in _PAGE_FORMATS if word.startswith(incomplete)],
+    ),
+]
 Color = Annotated[str, typer.Option("--color", metavar="auto|always|never", help="Colours.")]
+
+
+def wants_json(form: str) -> bool:
+    """Say which form a page is wanted in. Raises E675 for one that pages do not have."""
+    if form not in _PAGE_FORMATS:
+        accepted = " or ".join(map(repr, _PAGE_FORMATS))
+        raise GradcheckError("E675", f"--format cannot be {form!r}", f"it takes {accepted}", f"give {accepted}")
+    return form == "json"
 
 
 def with_options(command: _Command, without: Collection[str] = ()) -> _Command:
@@ -34,7 +54,7 @@ def _flag(field: Field) -> inspect.Parameter:
     else:
         kind = list[str] if _several(field) else str  # checked later, with the messages of the other sources
     metavar = None if kind is bool else _metavar(field)
-    option = typer.Option(*names, help=_help(field), metavar=metavar)
+    option = typer.Option(*names, help=_help(field), metavar=metavar, autocompletion=completion(field))
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )

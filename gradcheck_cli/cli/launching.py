@@ -14,12 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from gradcheck_cli.cli.endings import STARTING, explain_ending, over_time
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.phase import Phase
-from gradcheck_cli.records import Report, from_dict, to_dict
+from gradcheck_cli.records import Outline, Report, from_dict, to_dict
 from gradcheck_cli.settings import Settings
 
 _STACK = 1 << 30  # bytes; 300,000 chained graph nodes are freed without a crash
@@ -33,13 +33,18 @@ _OUTPUT_CAP = 1 << 20  # bytes of the model's own prints that are passed on
 class Worker:
     """A scan that runs in a child with its own session, so that one signal reaches it and all it has started."""
 
-    def __init__(self, settings: Settings, on_output: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_output: Callable[[str], None] | None,
+        task: Literal["scan", "layers"] = "scan",
+    ) -> None:
         self._settings = settings
         self._folder = tempfile.TemporaryDirectory(prefix="gradcheck-")
         self.path = Path(self._folder.name)
         (self.path / "settings.json").write_text(json.dumps(to_dict(settings)), "utf-8")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gradcheck_cli.worker", str(self.path)],
+            [sys.executable, "-P", "-m", "gradcheck_cli.worker", str(self.path), task],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -65,6 +70,13 @@ class Worker:
 
     def report(self) -> Report:
         """Wait for the result. Raises what the worker reports, E563 when time is up, E564/E565 when it was killed."""
+        return from_dict(Report, self._result()["report"])
+
+    def outline(self) -> Outline:
+        """Wait for the layers of the model. Raises as `report` does."""
+        return from_dict(Outline, self._result()["outline"])
+
+    def _result(self) -> dict[str, Any]:
         self._wait()
         result = self._read("result.json")
         self._silence()
@@ -72,7 +84,7 @@ class Worker:
             raise explain_ending(self._process.returncode, self.phase().name, self.path)
         if "error" in result:
             raise GradcheckError(**result["error"])
-        return from_dict(Report, result["report"])
+        return result
 
     def _wait(self) -> None:
         """Wait for the end; trials keep to their budget themselves, unless one call of the user's code does not return."""
@@ -104,7 +116,7 @@ class Worker:
             result = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return result if isinstance(result, dict) and result.keys() & {"report", "error"} else None
+        return result if isinstance(result, dict) and result.keys() & {"report", "outline", "error"} else None
 
     def stop(self) -> None:
         """End the worker and everything it has started: first by asking, then by force."""

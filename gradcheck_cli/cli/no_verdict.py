@@ -1,43 +1,49 @@
-"""The document that stands on stdout in the report's place when there is no verdict."""
+"""The document that stands in the report's place when there is no verdict."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
-from gradcheck_cli import __version__
+from gradcheck_cli.cli.outputs import typed_outputs
 from gradcheck_cli.cli.terminal import emit, save
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.settings import STDOUT
 
-_FLAGS = ("--format", "--output-format")
-
-
-def leave_document(error: GradcheckError, form: str | None, file: str | None = None) -> None:
-    """Say "no verdict" where a machine expects the report."""
-    if form != "json":
-        return
-    from gradcheck_cli.reporting.json import render_error
-
-    text = render_error(error, __version__)
-    if file is None:
-        emit(text)
-    else:
-        save(text, file)
+Outputs = Sequence[tuple[str | None, str | None]]
 
 
-def form_asked_for(arguments: list[str]) -> str | None:
-    """Read the form of the output from a command line that cannot be understood as a whole, else from the environment."""
-    return next(iter(_forms(arguments)), os.environ.get("GRADCHECK_FORMAT"))
+def leave_documents(error: GradcheckError, outputs: Outputs, *, target: str = "", to_files: bool = False) -> None:
+    """Say "no verdict" where a machine expects the report; on stdout, where the file may be what is wrong."""
+    for form, file in outputs:
+        if file in (None, "", STDOUT):
+            if text := _document(error, form, target):
+                emit(text)
+        elif to_files and (text := _document(error, form, target)):
+            save(text, str(file))
+        elif not to_files and len(outputs) == 1 and (text := _document(error, form, target)):
+            emit(text)
 
 
-def _forms(arguments: list[str]) -> Iterator[str]:
-    """Every value of --format, the last first: that is the one that counts."""
-    for place in range(len(arguments) - 1, -1, -1):
-        flag, equals, value = arguments[place].partition("=")
-        if flag in _FLAGS and equals:
-            yield value
-        elif flag in _FLAGS and place + 1 < len(arguments):
-            yield arguments[place + 1]
+def _document(error: GradcheckError, form: str | None, target: str) -> str:
+    """Render the absence of a verdict; nothing for people, who read stderr, nor in a form that there is not."""
+    import typing
+
+    from gradcheck_cli.records import Scan
+    from gradcheck_cli.reporting import render
+    from gradcheck_cli.reporting.base import Look
+    from gradcheck_cli.settings import Format
+
+    if form in (None, "text") or form not in typing.get_args(Format):
+        return ""
+    return render((Scan(target=target, error=error.failure()),), Look(format=str(form)))
+
+
+def outputs_asked_for(arguments: Sequence[str], environment: Mapping[str, str]) -> Outputs:
+    """Read the outputs from a command line that cannot be understood as a whole, else from the environment."""
+    typed = typed_outputs(arguments)
+    if any(form for form, _ in typed):
+        return typed
+    return [(form, None) for form in environment.get("GRADCHECK_FORMAT", "").split(",") if form]
 
 
 def usage_error(stop: SystemExit) -> GradcheckError | None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _BAR = 20  # columns
 
 
-def show_print(line: str) -> None:
+def show_print(line: str, *, origin: str = "") -> None:
     """Pass one line that the user's file printed on; the bar in front keeps it from being taken for a log command."""
-    sys.stderr.write(f"| {clean(line)}\n")
+    sys.stderr.write(f"{clean(origin)}| {clean(line)}\n")
     sys.stderr.flush()
 
 

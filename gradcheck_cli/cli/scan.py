@@ -1,162 +1,104 @@
-"""`gradcheck scan`: measure one model and say whether its gradients are healthy."""
+"""`gradcheck scan`: measure models and say whether their gradients are healthy."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import signal
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gradcheck_cli.cli.flags import with_options
-from gradcheck_cli.cli.no_verdict import leave_document
-from gradcheck_cli.cli.progress import show_print, spinner
+from gradcheck_cli.cli.no_verdict import leave_documents, outputs_asked_for
+from gradcheck_cli.cli.preparing import ConfigFile, Isolated, Targets, end_on_signals, prepare
+from gradcheck_cli.cli.scanning import Ended, Interrupted, scan_targets
 from gradcheck_cli.cli.stderr import show_error
-from gradcheck_cli.cli.terminal import check_writable, emit, save, screen
+from gradcheck_cli.cli.terminal import emit
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.reporting.base import Look
 
 if TYPE_CHECKING:  # imported when a scan runs, so that --help stays quick
     from gradcheck_cli.configuration import Configured
     from gradcheck_cli.records import Report, Severity
 
-_SELECTORS = {"select", "ignore", "extend_select"}
-
 
 @with_options
 def scan(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(help="model.py, model.py:name, package.module:name or a checkpoint.")],
-    config: Annotated[str | None, typer.Option(metavar="FILE", help="Read FILE instead of pyproject.toml.")] = None,
-    isolated: Annotated[bool, typer.Option("--isolated", help="Read no configuration file.")] = False,
+    targets: Targets = None,
+    config: ConfigFile = None,
+    isolated: Isolated = False,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", help="Show every setting and where it comes from; scan nothing.")
+    ] = False,
+    show_layers: Annotated[
+        bool, typer.Option("--show-layers", help="Build the models and list their layers; measure nothing.")
+    ] = False,
     **flags: Any,
 ) -> None:
-    """Measure a model's gradients and say what is wrong with them. This runs the model's file.
+    """Measure models' gradients and say what is wrong with them. This runs the models' files.
 
-    What follows -- is passed to the model's file as its own arguments.
+    What follows -- is passed to a model's file as its own arguments.
     """
-    from gradcheck_cli.configuration import configure
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
-    form = flags.get("format") or os.environ.get("GRADCHECK_FORMAT")
+    end_on_signals()
+    asked = outputs_asked_for(context.obj.arguments, os.environ)
     try:
-        configured = configure(target, flags, os.environ, config=config, isolated=isolated)
-        form = configured.display.format
-        configured = dataclasses.replace(
-            configured, settings=dataclasses.replace(configured.settings, script_args=context.obj or ())
-        )
-        check_settings(configured)
+        configured = prepare(context.obj, targets or (), flags, config=config, isolated=isolated)
     except GradcheckError as error:
-        leave_document(error, form)  # on stdout: the file may be what is wrong
+        leave_documents(error, asked)
         raise
+    if show_settings:
+        from gradcheck_cli.cli.settings_text import settings_text
+
+        emit(settings_text(configured))
+        return
+    if show_layers:
+        from gradcheck_cli.cli.show_layers import show_layers_of
+
+        raise typer.Exit(show_layers_of(configured))
     begun = time.monotonic()
     try:
-        report = measure(configured)
-    except GradcheckError as error:
-        leave_document(error, form, configured.display.output_file)
-        raise
+        ended = scan_targets(configured)
     except Interrupted as early:
-        if early.report is not None:
-            _deliver(early.report, configured, time.monotonic() - begun)
-        known = "the trials were cut short" if early.report else "there is no verdict yet"
-        show_error(GradcheckError("E573", "interrupted", known, "run it again"), with_trace=False)
+        _deliver_interrupted(early.ended, configured)
         raise typer.Exit(130) from None
-    _deliver(report, configured, time.monotonic() - begun)
-    raise typer.Exit(exit_code(report, configured.settings.fail_on))
+    code = _deliver(ended, configured)
+    if configured[0].display.verbose:
+        sys.stderr.write(f"{time.monotonic() - begun:.1f} s\n")
+    raise typer.Exit(code)
 
 
-def check_settings(configured: Configured) -> None:
-    """Find what is wrong with the settings before the scan runs for minutes."""
-    settings, display = configured.settings, configured.display
-    if display.output_file:
-        check_writable(display.output_file)
-    if settings.rules or configured.origins.keys() & _SELECTORS:
-        _check_rules(configured)
-    if display.verbose:
-        sys.stderr.write(f"configuration: {configured.file or 'none'}\n")
-        sys.stderr.writelines(f"  {name} from {origin}\n" for name, origin in sorted(configured.origins.items()))
+def _deliver(ended: Sequence[Ended], configured: Sequence[Configured]) -> int:
+    """Show errors and reports, and return the exit code."""
+    from gradcheck_cli.cli.delivery import deliver
+    from gradcheck_cli.gate.suppression import settle
+
+    first = configured[0]
+    errors = [one.error for one in ended if one.error]
+    for error in errors:
+        show_error(error, with_trace=first.display.traceback)
+    if errors and len(ended) == 1:
+        leave_documents(errors[0], first.display.outputs, target=ended[0].target, to_files=True)
+        return 2
+    scans = settle([one.scan() for one in ended])
+    deliver(scans, first, os.environ)
+    if errors:
+        return 2
+    graves = [exit_code(s.report, c.settings.fail_on) for s, c in zip(scans, configured, strict=True) if s.report]
+    return 0 if first.gate.exit_zero else max(graves)
 
 
-def _check_rules(configured: Configured) -> None:
-    from gradcheck_cli.rules import load_rules
-    from gradcheck_cli.rules.selection import check_selectors
+def _deliver_interrupted(ended: Sequence[Ended], configured: Sequence[Configured]) -> None:
+    """Show what is known: a target whose trials were cut short has its verdict."""
+    from gradcheck_cli.cli.delivery import deliver
 
-    try:
-        check_selectors(load_rules(), configured.settings)
-    except GradcheckError as error:
-        typed = any(not configured.from_file(name) for name in _SELECTORS & configured.origins.keys())
-        if configured.file is not None and not typed:
-            error.where = str(configured.file)
-        raise
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, with the report so far if there is a verdict."""
-
-    def __init__(self, report: Report | None) -> None:
-        super().__init__()
-        self.report = report
-
-
-def measure(configured: Configured) -> Report:
-    """Run the worker; what the report needs for its rendering is imported while it works.
-
-    An end that comes after the verdict, while remedies are tried, takes their trials and not the verdict. Raises
-    Interrupted on Ctrl-C.
-    """
-    from gradcheck_cli.cli.endings import cut_short
-    from gradcheck_cli.cli.launching import Worker
-
-    settings, quiet = configured.settings, configured.display.quiet
-    with Worker(settings, None if quiet else show_print) as worker:
-        try:
-            with spinner(settings.target, worker.phase, os.environ, wanted=not quiet):
-                if configured.display.format == "text":
-                    import gradcheck_cli.reporting.text  # noqa: F401
-                return worker.report()
-        except GradcheckError as error:
-            interim = worker.interim()
-            if interim is None:
-                raise
-            if configured.display.traceback:
-                show_error(error, with_trace=True)
-            return cut_short(interim, error)
-        except KeyboardInterrupt:
-            interim = worker.interim()
-            stopped = GradcheckError("E573", "interrupted", "Ctrl-C", "run it again")
-            raise Interrupted(None if interim is None else cut_short(interim, stopped)) from None
-
-
-def _deliver(report: Report, configured: Configured, seconds: float) -> None:
-    from gradcheck_cli.cli.sources import source_lines
-    from gradcheck_cli.reporting import render
-
-    display = configured.display
-    place = Look(color=display.color == "always") if display.output_file else screen(configured.color())
-    look = dataclasses.replace(
-        place,
-        format=display.format,
-        layers=display.layers,
-        depth=display.depth,
-        verbose=display.verbose,
-        hints=not display.quiet,
-        source=source_lines(report),
-    )
-    text = render(report, look)
-    if display.output_file is None:
-        emit(text)
-    else:
-        save(text, display.output_file)
-        if not display.quiet:
-            from gradcheck_cli.reporting.summary import summary
-
-            sys.stderr.write(f"{summary(report)}\nreport written to {display.output_file}\n")
-    if display.verbose:
-        sys.stderr.write(f"{seconds:.1f} s\n")
+    known = sum(one.report is not None for one in ended)
+    if known:
+        deliver([one.scan() for one in ended], configured[0], os.environ)
+    verdicts = f"{known} of {len(ended)} targets have a verdict" if len(ended) > 1 else "the trials were cut short"
+    said = verdicts if known else "there is no verdict yet"
+    show_error(GradcheckError("E573", "interrupted", said, "run it again"), with_trace=False)
 
 
 def exit_code(report: Report, fail_on: Severity) -> int:

@@ -78,5 +78,14 @@ def save(text: str, path: str) -> None:
         raise _unwritable(path, error.strerror or str(error)) from None
 
 
+def append(text: str, path: str) -> None:
+    """Add to a file that others write to as well."""
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
+
+
 def _unwritable(path: str, why: str) -> GradcheckError:
     return GradcheckError("E679", f"cannot write to {path}", why, "give --output-file a path that can be written")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -16,6 +18,7 @@ from gradcheck_cli.loading.base import Subject
 from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.execution import run_target, seed_everything, user_surroundings
 from gradcheck_cli.loading.frames import defined_at
+from gradcheck_cli.loading.ignore_comments import ignore_comments
 from gradcheck_cli.loading.lightning_step import has_training_step
 from gradcheck_cli.loading.overlay import overlay, place_of
 from gradcheck_cli.loading.pairing import gather
@@ -23,12 +26,46 @@ from gradcheck_cli.loading.sites import SiteRecorder
 from gradcheck_cli.loading.surroundings import in_surroundings
 from gradcheck_cli.loading.target import Target, parse_target
 from gradcheck_cli.loading.untrainable import check_trainable
-from gradcheck_cli.records import SourceSite
+from gradcheck_cli.records import LayerOutline, Outline, SourceSite
 from gradcheck_cli.settings import Settings
 
 
 def assemble(settings: Settings) -> Subject:
     """Load the target as the settings say; raises GradcheckError."""
+    with _built(settings) as (context, model, sites):
+        return _complete(context, model, sites)
+
+
+def outline(settings: Settings) -> Outline:
+    """Build the target's model and name its layers: no data, no loss, no forward pass. Raises GradcheckError."""
+    with _built(settings) as (_, model, sites):
+        aliases: dict[int, list[str]] = {}
+        for name, module in model.named_modules(remove_duplicate=False):
+            aliases.setdefault(id(module), []).append(name)
+        return Outline(
+            target=Path(settings.target).as_posix(),
+            model_kind=type(model).__name__,
+            layers=tuple(
+                LayerOutline(
+                    name=name,
+                    kind=type(module).__name__,
+                    parameters=sum(_count(p) for p in module.parameters(recurse=False)),
+                    trainable=sum(_count(p) for p in module.parameters(recurse=False) if p.requires_grad),
+                    aliases=tuple(aliases[id(module)][1:]),
+                    site=sites.get(name),
+                )
+                for name, module in model.named_modules()
+            ),
+        )
+
+
+def _count(parameter: nn.Parameter) -> int:
+    return 0 if isinstance(parameter, nn.UninitializedParameter) else parameter.numel()
+
+
+@contextlib.contextmanager
+def _built(settings: Settings) -> Iterator[tuple[Context, nn.Module, dict[str, SourceSite]]]:
+    """Give the block the model as the target builds it, in the surroundings of the user's code, with its layers' lines."""
     base = Path.cwd()
     overlay(settings.overlay)
     transfer.device_of(settings)
@@ -43,7 +80,14 @@ def assemble(settings: Settings) -> Subject:
         sites = dict(recorder.sites(model, base))
         if "" not in sites and (line := _class_line(model, base)) is not None:
             sites[""] = line
-        return _complete(context, model, sites)
+        yield context, model, sites
+
+
+def from_parts(context: Context, model: nn.Module) -> Subject:
+    """Assemble a subject from a model that is there and the objects named in the context."""
+    model = model_checks.unwrap(model, context)
+    line = _class_line(model, context.base)
+    return _complete(context, model, {"": line} if line is not None else {})
 
 
 def _complete(context: Context, model: nn.Module, sites: dict[str, SourceSite]) -> Subject:
@@ -67,6 +111,7 @@ def _complete(context: Context, model: nn.Module, sites: dict[str, SourceSite]) 
         target=Path(settings.target).as_posix(),
         data_origin=context.data_origin,
         assumptions=tuple(context.assumptions),
+        comments=ignore_comments(sites, context.base),
     )
 
 

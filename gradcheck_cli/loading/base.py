@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gradcheck_cli.records import SourceSite
+from gradcheck_cli.records import IgnoreComment, SourceSite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +67,4 @@ class Subject:
     target: str
     data_origin: str = ""  # "found: x, y"
     assumptions: tuple[str, ...] = ()
+    comments: tuple[IgnoreComment, ...] = ()  # suppressions in the files that build it

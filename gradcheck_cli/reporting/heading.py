@@ -8,10 +8,11 @@ from collections import Counter
 from rich.text import Text
 
 from gradcheck_cli.records import SEVERITIES, InputProfile, Profile, Report
+from gradcheck_cli.reporting.accepted import accepted, baseline_lines, close_call
 from gradcheck_cli.reporting.clean import clean
 from gradcheck_cli.reporting.numbers import counted, plural, shape, short
 from gradcheck_cli.reporting.page import Page, said
-from gradcheck_cli.reporting.summary import VERDICTS, cures, found
+from gradcheck_cli.reporting.summary import cures, found, verdict
 
 HANG = 10  # where the text of the labelled lines under the heading starts
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
@@ -55,20 +56,24 @@ def _loss(profile: Profile, *, several: bool) -> str:
 def add_verdict(page: Page, report: Report) -> None:
     """Say in one line whether the model is healthy, and the names of what was found."""
     worst = report.worst()
-    word = Text(VERDICTS[worst], style=STYLES[worst] if worst and worst != "note" else "bold green")
+    word = Text(verdict(report), style=STYLES[worst] if worst and worst != "note" else "bold green")
     page.add(Text.assemble(word, ": ", said(found(report))), label=Text("verdict"), hang=HANG)
     if tried := cures(report):
         page.add(said(tried), label=Text("trials"), hang=HANG)
 
 
 def add_footing(page: Page, report: Report) -> None:
-    """List what was assumed and what was not measured: the verdict holds only with these."""
+    """List what was accepted, assumed and not measured: the verdict holds only with these."""
     assumed = list(dict.fromkeys(a for p in report.profiles for a in p.assumptions))
-    gaps = list(dict.fromkeys(g for p in report.profiles for g in p.gaps))
-    for label, lines in (("assumed", assumed), ("not measured", gaps)):
-        if not lines and label == "not measured":
-            continue
-        for number, line in enumerate(lines or ["nothing"]):
+    parts = (
+        ("close call", [close_call(call) for call in report.close_calls]),
+        ("accepted", [accepted(one) for one in report.suppressed]),
+        ("baseline", baseline_lines(report)),
+        ("assumed", assumed or ["nothing"]),
+        ("not measured", list(dict.fromkeys(g for p in report.profiles for g in p.gaps))),
+    )
+    for label, lines in parts:
+        for number, line in enumerate(lines):
             page.add(said(line), label=Text("" if number else label, style="bold"), hang=14)
 
 
@@ -78,6 +83,7 @@ def add_closing(page: Page, report: Report) -> None:
     first = report.profiles[0]
     parts = [
         *(plural(counts[s], s) for s in SEVERITIES),
+        *([f"{len(report.suppressed)} accepted"] if report.suppressed else []),
         "model untouched",
         f"seed {first.seed}",
         f"{first.dtype.removeprefix('torch.')} on {first.device}",

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from typing import Any
 
-from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.records import SCHEMA_VERSION, Report, to_dict
+from gradcheck_cli import __version__
+from gradcheck_cli.records import SCHEMA_VERSION, Scan, to_dict
 from gradcheck_cli.reporting.base import Look
 
 # An array of numbers, as `indent` lays it out. Strings hold no line break, so none of them can look like one.
 _NUMBERS = re.compile(r"\[\n\s+([-+.\deE]+(?:,\n\s+[-+.\deE]+)*)\n\s+\]")
 
 
-def render(report: Report, _look: Look) -> str:
-    """Render the whole report. ASCII only, so that no name can carry a control character to a terminal."""
-    return _dump(to_dict(report))
+def render(scans: Sequence[Scan], _look: Look) -> str:
+    """Render the whole report of one target, or all of several. ASCII only: no name can carry a control character."""
+    if len(scans) == 1:
+        return dump(_document(scans[0]))
+    several = [{"target": scan.target, **_part(scan)} for scan in scans]
+    return dump({**_head(), "scans": several})
 
 
-def render_error(error: GradcheckError, tool_version: str) -> str:
-    """Render the absence of a verdict, so that a reader of stdout always finds one document."""
-    shown = {key: value for key, value in error.to_dict().items() if key != "trace"}
-    return _dump({"schema_version": SCHEMA_VERSION, "tool_version": tool_version, "error": shown})
+def _document(scan: Scan) -> Any:
+    return to_dict(scan.report) if scan.report else {**_head(), **_part(scan)}
 
 
-def _dump(document: object) -> str:
+def _part(scan: Scan) -> dict[str, Any]:
+    return {"report": to_dict(scan.report)} if scan.report else {"error": to_dict(scan.error)}
+
+
+def _head() -> dict[str, str]:
+    return {"schema_version": SCHEMA_VERSION, "tool_version": __version__}
+
+
+def dump(document: object) -> str:
+    """Write strict JSON for people and tools: two spaces, an array of numbers on one line, a newline at the end."""
     text = json.dumps(document, indent=2, allow_nan=False)
     # DEL is the one control character that ASCII JSON lets through.
     return _NUMBERS.sub(_on_one_line, text).replace("\x7f", "\\u007f") + "\n"

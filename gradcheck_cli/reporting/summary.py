@@ -11,6 +11,13 @@ from gradcheck_cli.reporting.numbers import plural
 VERDICTS = {"error": "sick", "warning": "doubtful", "note": "healthy", None: "healthy"}
 
 
+def verdict(report: Report) -> str:
+    """Return the verdict in one word; "accepted" where what makes it sick is accepted."""
+    worst = report.worst()
+    known = any(one.finding.grave for one in report.suppressed)
+    return "accepted" if known and worst in ("note", None) else VERDICTS[worst]
+
+
 def found(report: Report) -> str:
     """Return the names of what was found, gravest first, alike ones counted."""
     counts = Counter((f.severity, f.name or f.code) for f in report.findings)
@@ -20,6 +27,8 @@ def found(report: Report) -> str:
         for (grade, name), count in counts.items()
         if grade == severity
     ]
+    if report.suppressed:
+        names.append(f"{len(report.suppressed)} accepted")
     return ", ".join(names) or f"nothing found{_where(report)}"
 
 
@@ -55,5 +64,5 @@ def _is_cured(finding: Finding, report: Report) -> bool:
 
 def summary(report: Report) -> str:
     """Return the verdict as one plain line."""
-    verdict, tried = f"{VERDICTS[report.worst()]}: {found(report)}", cures(report)
-    return f"{verdict}; {tried}" if tried else verdict
+    told, tried = f"{verdict(report)}: {found(report)}", cures(report)
+    return f"{told}; {tried}" if tried else told

@@ -22,7 +22,15 @@ _RULE_FILE = re.compile(r"gc\d{3}_\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleFile:
+class Declared:
+    """A rule as people see it: its declaration and its page."""
+
+    rule: Rule
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFile(Declared):
     """What one rule file offers: declaration, page, check, examples, and how its suspects are confirmed.
 
     `confirm`: "none" (one look decides), "repeats" (other seeds and batches must agree), "training" (a trained copy
@@ -32,8 +40,6 @@ class RuleFile:
     the finding's layer where the rule is about one and it is still there, else the worst. None: it cannot be measured.
     """
 
-    rule: Rule
-    page: str
     check: Check
     effect: Quantity
     measure: Measure
@@ -46,16 +52,25 @@ class RuleFile:
 
 
 @functools.cache
-def load_rules() -> tuple[RuleFile, ...]:
-    """Read every rule file of this package, by code."""
+def declared() -> tuple[Declared, ...]:
+    """Read every rule file of this package, by code; also those of what is seen elsewhere than in a profile (GC9xx)."""
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if _RULE_FILE.fullmatch(m.name))
     return tuple(_read(importlib.import_module(f"{__name__}.{name}")) for name in names)
 
 
-def _read(module: ModuleType) -> RuleFile:
+@functools.cache
+def load_rules() -> tuple[RuleFile, ...]:
+    """Return the rules that judge a profile, by code."""
+    return tuple(file for file in declared() if isinstance(file, RuleFile))
+
+
+def _read(module: ModuleType) -> Declared:
+    rule, page = module.RULE, inspect.cleandoc(module.__doc__ or "")
+    if not hasattr(module, "check"):
+        return Declared(rule=rule, page=page)
     return RuleFile(
-        rule=module.RULE,
-        page=inspect.cleandoc(module.__doc__ or ""),
+        rule=rule,
+        page=page,
         check=module.check,
         effect=module.EFFECT,
         measure=module.measure,

@@ -35,6 +35,13 @@ def measure_effect(finding: Finding, before: Sequence[Profile], after: Sequence[
     )
 
 
+def read_effect(finding: Finding, profiles: Sequence[Profile], settings: Settings) -> tuple[Quantity, float] | None:
+    """Return what the finding's rule measures and the number on these profiles; None where it cannot be measured."""
+    file = _files()[finding.code]
+    reading = file.measure(_profile(file, finding, profiles), finding, limits_of(file.rule, settings))
+    return None if reading is None else (file.effect, reading.value)
+
+
 def improvement(effect: Effect) -> float:
     """Return which share of the excess over the limit is gone: 1 within the limit, 0 unchanged, negative when worse.
 

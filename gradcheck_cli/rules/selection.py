@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.records import SEVERITIES, Rule, Severity
-from gradcheck_cli.rules import RuleFile
+from gradcheck_cli.rules import Declared
 from gradcheck_cli.settings import Settings
 
+_File = TypeVar("_File", bound=Declared)
 
-def selected(files: Sequence[RuleFile], settings: Settings) -> tuple[RuleFile, ...]:
+
+def selected(files: Sequence[_File], settings: Settings) -> tuple[_File, ...]:
     """Keep the rules that `select` and `extend_select` name more closely than `ignore` does; a tie ignores.
 
     A selector is ALL, a code (GC101), the beginning of a code (GC1), or a rule's name (vanishing-gradient).
     """
     wanted = (*settings.select, *settings.extend_select)
     return tuple(f for f in files if _closeness(f.rule, wanted) > _closeness(f.rule, settings.ignore))
+
+
+def names(code: str, name: str, selector: str) -> bool:
+    """Say whether a selector names a rule: ALL, its code or the beginning of it, or its name."""
+    return _nearness(code, name, selector) >= 0
 
 
 def limits_of(rule: Rule, settings: Settings) -> dict[str, float]:
@@ -33,18 +40,14 @@ def severity_of(rule: Rule, settings: Settings) -> Severity | None:
     return cast(Severity, given) if given in SEVERITIES else None
 
 
-def check_selectors(files: Sequence[RuleFile], settings: Settings) -> None:
+def check_selectors(files: Sequence[Declared], settings: Settings) -> None:
     """Raise E678 for a selector or a rule table that names no rule, E674/E675 for an unknown limit or a bad value."""
     rules = [f.rule for f in files]
-    known = ["ALL", *(r.code for r in rules), *(r.name for r in rules)]
     for selector in (*settings.select, *settings.extend_select, *settings.ignore):
-        if selector.upper() != "ALL" and all(_closeness(rule, (selector,)) < 0 for rule in rules):
-            raise GradcheckError(
-                "E678",
-                f"no rule is called {selector!r}",
-                "it is no code, no beginning of a code and no rule's name",
-                _suggest(selector, known, "run `gradcheck rules` for the list"),
-            )
+        _check_selector(selector, rules, None)
+    for ignore in settings.per_layer_ignores:
+        for selector in ignore.selectors:
+            _check_selector(selector, rules, f"{ignore.file}:{ignore.line}" if ignore.file else None)
     for name, options in settings.rules.items():
         rule = next((r for r in rules if name.upper() == r.code or name.lower() == r.name), None)
         if rule is None:
@@ -52,10 +55,27 @@ def check_selectors(files: Sequence[RuleFile], settings: Settings) -> None:
                 "E678",
                 f"no rule is called {name!r}",
                 "a table under [tool.gradcheck.rules] names one rule",
-                _suggest(name, known, "run `gradcheck rules` for the list"),
+                suggestion(name, rules),
             )
         for key, value in options.items():
             _check_option(rule, key, value)
+
+
+def _check_selector(selector: str, rules: Sequence[Rule], where: str | None) -> None:
+    if not any(names(rule.code, rule.name, selector) for rule in rules):
+        raise GradcheckError(
+            "E678",
+            f"no rule is called {selector!r}",
+            "it is no code, no beginning of a code and no rule's name",
+            suggestion(selector, rules),
+            where=where,
+        )
+
+
+def suggestion(word: str, rules: Sequence[Rule]) -> str:
+    """Say which rule was probably meant, else where all of them are listed."""
+    known = ["ALL", *(r.code for r in rules), *(r.name for r in rules)]
+    return _suggest(word, known, "run `gradcheck rules` for the list")
 
 
 def _check_option(rule: Rule, key: str, value: Any) -> None:
@@ -89,13 +109,15 @@ def _options(rule: Rule, settings: Settings) -> dict[str, Any]:
 
 def _closeness(rule: Rule, selectors: Iterable[str]) -> int:
     """Return how closely the selectors name the rule: -1 not at all, 0 by ALL, else how much of the code they fix."""
-    best = -1
-    for selector in selectors:
-        if selector.upper() == "ALL":
-            best = max(best, 0)
-        elif selector.lower() == rule.name or (selector and rule.code.startswith(selector.upper())):
-            best = max(best, len(rule.code) if selector.lower() == rule.name else len(selector))
-    return best
+    return max((_nearness(rule.code, rule.name, selector) for selector in selectors), default=-1)
+
+
+def _nearness(code: str, name: str, selector: str) -> int:
+    if selector.upper() == "ALL":
+        return 0
+    if selector.lower() == name:
+        return len(code)
+    return len(selector) if selector and code.startswith(selector.upper()) else -1
 
 
 def _suggest(word: str, known: Sequence[str], otherwise: str) -> str:

@@ -58,6 +58,8 @@ def _prepare(subject: Subject, report: Report, settings: Settings, budget: Deadl
     """Find out how the model can be copied; None when that alone takes all the time."""
     try:
         with budget.kept():
-            return Attempts(subject, Diagnosis(report.profiles, report.findings), settings)
+            # What is accepted was there before too: a copy that has it as well has got nothing new.
+            found = (*report.findings, *(s.finding for s in report.suppressed))
+            return Attempts(subject, Diagnosis(report.profiles, found), settings)
     except OutOfTime:
         return None

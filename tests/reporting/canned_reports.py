@@ -15,6 +15,7 @@ from gradcheck_cli.records import (
     Prescription,
     Profile,
     Report,
+    Scan,
     Segment,
     SourceSite,
     Spine,
@@ -106,6 +107,11 @@ def _profile(gain: dict[str, float], depth: int = 20, **more: object) -> Profile
         **more,
     }
     return Profile(**given)
+
+
+def one(report: Report) -> tuple[Scan, ...]:
+    """The scan of one target that has this report."""
+    return (Scan(target=report.target, report=report),)
 
 
 def healthy() -> Report:

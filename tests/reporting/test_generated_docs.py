@@ -5,15 +5,15 @@ from types import ModuleType
 
 import jsonschema
 import pytest
-from canned_reports import healthy, sick
+from canned_reports import healthy, one, sick
 from canned_trials import treated
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.records import Scan
 from gradcheck_cli.reporting import render
 from gradcheck_cli.reporting.base import Look
-from gradcheck_cli.reporting.json import render_error
 from gradcheck_cli.reporting.rule_page import HEADINGS, as_markdown, sections
-from gradcheck_cli.rules import RuleFile, load_rules
+from gradcheck_cli.rules import RuleFile, declared
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA = json.loads((DOCS / "schema" / "report-1.json").read_text("utf-8"))
@@ -38,8 +38,10 @@ def test_generated_files_are_what_the_code_says_now() -> None:
 def test_the_schema_is_a_schema_and_reports_obey_it() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     for report in (sick(), healthy(), treated()):
-        jsonschema.validate(json.loads(render(report, Look(format="json"))), SCHEMA)
-    jsonschema.validate(json.loads(render_error(GradcheckError("E101", "a", "b", "c"), "0.1.0")), SCHEMA)
+        jsonschema.validate(json.loads(render(one(report), Look(format="json"))), SCHEMA)
+    failed = Scan(target="x.py", error=GradcheckError("E101", "a", "b", "c").failure())
+    jsonschema.validate(json.loads(render((failed,), Look(format="json"))), SCHEMA)
+    jsonschema.validate(json.loads(render((failed, *one(sick())), Look(format="json"))), SCHEMA)
 
 
 def test_documents_of_older_minor_versions_obey_the_schema_too() -> None:
@@ -59,7 +61,7 @@ def test_documents_of_older_minor_versions_obey_the_schema_too() -> None:
     ],
 )
 def test_the_schema_refuses_what_no_report_says(path: tuple[str | int, ...], value: object) -> None:
-    document = json.loads(render(treated(), Look(format="json")))
+    document = json.loads(render(one(treated()), Look(format="json")))
     holder = document
     for step in path[:-1]:
         holder = holder[step]
@@ -73,7 +75,7 @@ def test_fields_are_described_by_the_comments_beside_them() -> None:
     assert described.startswith("largest derivative")
 
 
-@pytest.mark.parametrize("file", load_rules(), ids=lambda file: file.rule.code)
+@pytest.mark.parametrize("file", declared(), ids=lambda file: file.rule.code)
 def test_every_rule_page_has_all_headings_with_text(file: RuleFile) -> None:
     opening, *rest = sections(file.page)
     assert len(opening[1]) == 1

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from canned_reports import healthy, sick, stats
+from canned_reports import healthy, one, sick, stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ SOURCE = {("examples/deep.py", 15): "layers += [nn.Linear(64, 64), nn.Sigmoid()]
 
 
 def text(report: Report, **look: object) -> str:
-    return render(report, Look(source=SOURCE, **look))
+    return render(one(report), Look(source=SOURCE, **look))
 
 
 def check_golden(name: str, shown: str) -> None:

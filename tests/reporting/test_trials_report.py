@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from canned_reports import healthy, sick
+from canned_reports import healthy, one, sick
 from canned_trials import drop, training, treated
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,13 +38,13 @@ def test_golden(name: str, look: dict[str, object]) -> None:
 def test_golden_json() -> None:
     report = treated()
     small = dataclasses.replace(report, profiles=sick(depth=1).profiles)
-    check_golden("treated.json", render(small, Look(format="json")))
+    check_golden("treated.json", render(one(small), Look(format="json")))
 
 
 def test_json_parses_back_into_the_same_trials() -> None:
-    shown = render(treated(), Look(format="json"))
+    shown = render(one(treated()), Look(format="json"))
     again = from_dict(Report, json.loads(shown))
-    assert render(again, Look(format="json")) == shown
+    assert render(one(again), Look(format="json")) == shown
     finite = [t for t in treated().trials if not t.training or all(map(math.isfinite, t.training.edited.end))]
     assert [t for t in again.trials if t in finite] == finite
 

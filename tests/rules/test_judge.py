@@ -71,7 +71,7 @@ class TestSelection:
     @pytest.mark.parametrize(
         ("settings", "id", "do"),
         [
-            ({"select": ("GC999",)}, "E678", "gradcheck rules"),
+            ({"select": ("XY999",)}, "E678", "gradcheck rules"),
             ({"ignore": ("dead-unit",)}, "E678", "dead-units"),
             ({"rules": {"GC2011": {}}}, "E678", "GC201"),
             ({"rules": {"GC201": {"dead-shore": 0.5}}}, "E674", "dead-share"),

@@ -1,0 +1,1 @@
+"""What counts of the findings: suppressions, baseline, comparison with an earlier report."""

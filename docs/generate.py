@@ -32,6 +32,7 @@ _ADDED = {
     ("Report", "suppressed"): "1.2",
     ("Report", "baseline"): "1.2",
     ("Report", "close_calls"): "1.2",
+    ("Report", "comparison"): "1.2",
 }
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},

@@ -554,6 +554,7 @@ class Report:
     suppressed: tuple[Suppressed, ...] = ()  # found, but accepted by a comment, a setting or the baseline
     baseline: BaselineCheck | None = None
     close_calls: tuple[CloseCall, ...] = ()
+    comparison: Comparison | None = None  # with an earlier report, where one was asked for
 
     @property
     def target(self) -> str:

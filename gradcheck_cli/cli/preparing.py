@@ -70,6 +70,14 @@ def check_settings(configured: Configured) -> None:
         sys.stderr.writelines(f"  {name} from {origin}\n" for name, origin in sorted(configured.origins.items()))
 
 
+def check_baselines(targets: Sequence[Configured]) -> None:
+    """Raise E683 or E684 for a baseline that cannot be read: one that is missing must not look like one that accepts."""
+    from gradcheck_cli.gate.baseline import read_baseline
+
+    for file in {one.settings.baseline for one in targets} - {None}:
+        read_baseline(str(file))
+
+
 def _check_rules(configured: Configured) -> None:
     from gradcheck_cli.rules import declared
     from gradcheck_cli.rules.selection import check_selectors

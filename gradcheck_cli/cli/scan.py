@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradcheck_cli.cli.comparing import check_earlier, with_comparisons
 from gradcheck_cli.cli.flags import with_options
 from gradcheck_cli.cli.no_verdict import leave_documents, outputs_asked_for
-from gradcheck_cli.cli.preparing import ConfigFile, Isolated, Targets, end_on_signals, prepare
+from gradcheck_cli.cli.preparing import ConfigFile, Isolated, Targets, check_baselines, end_on_signals, prepare
 from gradcheck_cli.cli.scanning import Ended, Interrupted, scan_targets
 from gradcheck_cli.cli.stderr import show_error
 from gradcheck_cli.cli.terminal import emit
@@ -45,6 +46,8 @@ def scan(
     asked = outputs_asked_for(context.obj.arguments, os.environ)
     try:
         configured = prepare(context.obj, targets or (), flags, config=config, isolated=isolated)
+        check_earlier(configured[0].gate)
+        check_baselines(configured)
     except GradcheckError as error:
         leave_documents(error, asked)
         raise
@@ -81,12 +84,11 @@ def _deliver(ended: Sequence[Ended], configured: Sequence[Configured]) -> int:
     if errors and len(ended) == 1:
         leave_documents(errors[0], first.display.outputs, target=ended[0].target, to_files=True)
         return 2
-    scans = settle([one.scan() for one in ended])
+    scans, compared = with_comparisons(settle([one.scan() for one in ended]), first.gate)
     deliver(scans, first, os.environ)
-    if errors:
-        return 2
-    graves = [exit_code(s.report, c.settings.fail_on) for s, c in zip(scans, configured, strict=True) if s.report]
-    return 0 if first.gate.exit_zero else max(graves)
+    found = [exit_code(s.report, c.settings.fail_on) for s, c in zip(scans, configured, strict=True) if s.report]
+    code = 2 if errors else max(compared, *found)
+    return 0 if first.gate.exit_zero and code == 1 else code
 
 
 def _deliver_interrupted(ended: Sequence[Ended], configured: Sequence[Configured]) -> None:

@@ -29,7 +29,7 @@ _COUNTED: dict[Verdict, str] = {
 _ARRIVALS = {"zero": "exactly zero", "non-finite": "not finite", "unknown": "not observable"}
 _BESIDE = ("below", "above")  # the gradient at the loss end
 _ALONG = ("lost", "gained")  # on the way to an entry
-_LARGEST = 300.0  # decades whose factor is still a float
+_PLAIN, _LARGEST = 4.0, 300.0  # decades whose factor is written without an exponent, and is still a float
 
 
 def targets(comparison: Comparison) -> str:
@@ -96,7 +96,7 @@ def factor(shift: Shift) -> str:
     if shift.change is None:
         return ""
     size = abs(shift.change)
-    times = short(10**size, 2) if size < _LARGEST else f"1e{size:.0f}"
+    times = f"{float(f'{10**size:.2g}'):g}" if size < _PLAIN else short(10**size, 2) if size < _LARGEST else f"1e{size:.0f}"
     if times == "1":
         return ""
     return f"{times} × {'less' if shift.change < 0.0 else 'more'}"

@@ -56,5 +56,5 @@ def _finding(result: Result) -> Mapping[str, Any]:
 
 
 def _line(each: Mapping[str, Any]) -> str:
-    # DEL is the one control character that ASCII JSON lets through; ##[ is a command wherever it stands in a build's log.
-    return json.dumps(each, allow_nan=False).replace("\x7f", "\\u007f").replace("##[", "\\u0023#[") + "\n"
+    # ##[ is a command wherever it stands in the log of a build.
+    return json.dumps(each, allow_nan=False).replace("##[", "\\u0023#[") + "\n"

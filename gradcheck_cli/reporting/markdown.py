@@ -123,7 +123,7 @@ def _help(result: Result) -> str:
 
 
 def _footing(report: Report) -> list[str]:
-    """List what the verdict rests on."""
+    """List what was accepted, assumed and not measured, and how near the verdict is to another."""
     counts = Counter(one.by for one in report.suppressed)
     accepted = ", ".join(f"{count} by {_BY[by]}" for by, count in sorted(counts.items()))
     parts = (
@@ -138,4 +138,4 @@ def _footing(report: Report) -> list[str]:
         lines += [f"- **{label}:** {prose(line)}" for line in said[:_LISTED]]
         if len(said) > _LISTED:
             lines.append(f"- **{label}:** and {len(said) - _LISTED} more")
-    return lines
+    return ["**What the verdict rests on**", "", *lines] if lines else []

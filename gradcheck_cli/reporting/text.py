@@ -10,6 +10,7 @@ from rich.text import Text
 from gradcheck_cli.records import Report, Scan
 from gradcheck_cli.reporting.base import Look
 from gradcheck_cli.reporting.clean import clean
+from gradcheck_cli.reporting.comparison import add_comparison
 from gradcheck_cli.reporting.findings import add_findings, add_picture
 from gradcheck_cli.reporting.heading import HANG, STYLES, add_closing, add_footing, add_subject, add_verdict
 from gradcheck_cli.reporting.numbers import log10
@@ -43,6 +44,9 @@ def add_report(page: Page, report: Report) -> None:
     add_findings(page, report)
     page.blank()
     add_layers(page, report)
+    if report.comparison is not None:
+        page.blank()
+        add_comparison(page, report.comparison)
     page.blank()
     add_footing(page, report)
     page.blank()

@@ -23,6 +23,7 @@ from gradcheck_cli.records import (
     SpineShift,
     Uncompared,
     from_dict,
+    to_dict,
 )
 from gradcheck_cli.reporting import comparison_words as words
 from gradcheck_cli.reporting.base import Look
@@ -68,7 +69,7 @@ def test_golden(name: str, look: dict[str, object]) -> None:
 def test_the_json_is_one_document_that_holds_every_comparison() -> None:
     document = json.loads(render(canned(), Look(format="json")))
     assert list(document)[:2] == ["schema_version", "tool_version"]
-    assert from_dict(Compared, document) == canned()
+    assert to_dict(from_dict(Compared, document)) == to_dict(canned())
 
 
 def layer(old: Level | float, new: Level | float, **fields: object) -> LayerShift:
@@ -124,23 +125,8 @@ def test_the_sentence_about_a_spine(old: Level | float, new: Level | float, sent
 
 def test_the_verdict_is_about_the_layer_that_is_furthest_gone() -> None:
     assert words.summary(canned().comparisons[0]) == (
-        "worse: `net.0` receives 7.9e16 × less gradient than before (1.0 → 17.9 decades below the loss end)".replace(
-            "7.9e16", _factor(canned())
-        ).replace("1.0 → 17.9", _levels(canned()))
+        "worse: `net.0` receives 7.9e16 × less gradient than before (0.1 → 17.0 decades below the loss end)"
     )
-
-
-def _first(compared: Compared) -> Shift:
-    return compared.comparisons[0].objectives[0].layers[0].shift
-
-
-def _factor(compared: Compared) -> str:
-    return words.factor(_first(compared)).split(" ")[0]
-
-
-def _levels(compared: Compared) -> str:
-    shift = _first(compared)
-    return f"{-(shift.old.decades or 0.0):.1f} → {-(shift.new.decades or 0.0):.1f}"
 
 
 def test_nothing_that_changed_is_said_in_a_few_lines() -> None:
@@ -243,8 +229,7 @@ def test_names_come_out_as_text_and_command_nothing(name: str, form: str) -> Non
     if form == "markdown":
         outside = re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", shown)
         assert not re.search(r"<img|</td|(?<!\\)!\[|@\w|#\d|://|(?<!\\)\$", outside)
-        cells = {line.count(" | ") for line in shown.splitlines() if line.startswith("| ")}
-        assert cells == {5}
+        assert {line.count("|") for line in shown.splitlines() if line.startswith("| ")} == {7}
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

@@ -218,6 +218,15 @@ def test_every_rule_of_the_package_is_described_in_full() -> None:
     assert {"gradient-flow", "activations", "initialisation", "graph", "numerics", "data-and-loss", "gradcheck"} <= tags
 
 
+def test_a_long_page_is_cut_in_the_description_and_whole_in_the_help() -> None:
+    page = RulePage(rule=RULES[0].rule, page="Short.\n\nWhat it measures\n" + "It measures. " * 200)
+    (run,) = runs(render(clean_scan(), look("sarif", rules=(page,))))
+    (rule,) = run["tool"]["driver"]["rules"]
+    assert len(rule["fullDescription"]["text"]) == 1024
+    assert rule["fullDescription"]["text"].endswith("…")
+    assert rule["help"]["text"].count("It measures.") == rule["help"]["markdown"].count("It measures.") == 200
+
+
 def test_help_has_the_limits_as_lines() -> None:
     text = runs(render(clean_scan(), look("sarif")))[0]["tool"]["driver"]["rules"][0]["help"]["text"]
     assert "steady-error: 4 decades (chosen by us)" in text

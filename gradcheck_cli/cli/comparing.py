@@ -1,0 +1,47 @@
+"""`scan --compare`: put beside each report what has changed since an earlier one."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gradcheck_cli.cli.stderr import show_error
+from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.reporting.clean import clean
+
+if TYPE_CHECKING:  # imported when a scan has ended, so that --help stays quick
+    from gradcheck_cli.records import Scan
+    from gradcheck_cli.settings import Gate
+
+
+def check_earlier(gate: Gate) -> None:
+    """Raise E685 for an earlier report that cannot be read, before a scan runs for minutes."""
+    if gate.compare is not None:
+        from gradcheck_cli.gate.stored import read_scans
+
+        read_scans(gate.compare)
+
+
+def with_comparisons(scans: Sequence[Scan], gate: Gate) -> tuple[tuple[Scan, ...], int]:
+    """Return the scans with their comparisons, and the exit code that follows: 1 for a regression, 2 for no comparison."""
+    if gate.compare is None:
+        return tuple(scans), 0
+    from gradcheck_cli.gate.comparison import compare_scans, exit_code
+    from gradcheck_cli.gate.stored import read_scans
+    from gradcheck_cli.reporting.comparison_words import uncompared
+
+    try:
+        compared = compare_scans(read_scans(gate.compare), scans)
+    except GradcheckError as error:
+        show_error(error, with_trace=False)
+        return tuple(scans), 2
+    sys.stderr.writelines(f"{clean(uncompared(each))}\n" for each in compared.uncompared)
+    made = {comparison.new.target: comparison for comparison in compared.comparisons}
+    return tuple(
+        dataclasses.replace(scan, report=dataclasses.replace(scan.report, comparison=made.get(scan.report.target)))
+        if scan.report
+        else scan
+        for scan in scans
+    ), exit_code(compared, gate.fail_on_regression)

@@ -1,0 +1,175 @@
+"""The pytest plugin: a fixture that checks a model, and --gradcheck, which scans targets as tests.
+
+Every run of pytest imports this file: what a scan needs is imported when there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gradcheck_cli.targets import file_of, is_file, split
+
+if TYPE_CHECKING:
+    from gradcheck_cli.records import Report, Scan
+
+NAME = "gradcheck"  # of the marker, and what every node id of a target begins with
+_PREFIX = f"{NAME}::"
+_TARGETS = pytest.StashKey[tuple[str, ...]]()  # as they are written from the root directory
+
+
+@pytest.fixture(scope="session")
+def gradient_health() -> Callable[..., Report]:
+    """Return `check(model, batch, loss_fn, **options)`: it fails the test with the report unless the model is healthy.
+
+    Arguments and result are those of `gradcheck_cli.assert_healthy`.
+    """
+    from gradcheck_cli.api import assert_healthy
+    from gradcheck_cli.errors import GradcheckError
+
+    def check(model: Any, batch: Any = None, loss_fn: Any = None, **options: Any) -> Report:
+        __tracebackhide__ = True
+        try:
+            return assert_healthy(model, batch, loss_fn, **options)
+        except GradcheckError as error:
+            for note in (error.where, error.why, error.do, error.trace):
+                if note:
+                    error.add_note(note)
+            raise error.with_traceback(None) from None  # the way through gradcheck tells the user nothing
+
+    return check
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup(NAME, "gradient health (gradcheck)")
+    group.addoption("--gradcheck", action="store_true", help="Scan the `targets` of [tool.gradcheck], each as a test.")
+    group.addoption(
+        "--gradcheck-target",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="Scan this model instead, as `gradcheck scan TARGET` does. May be repeated.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{NAME}: the scan of a model, made by --gradcheck.")
+    named = [argument for argument in config.args if argument.startswith(_PREFIX)]
+    config.args[:] = [argument for argument in config.args if argument not in named]  # pytest would look for files
+    if named or config.getoption("gradcheck") or config.getoption("gradcheck_target"):
+        targets = [argument.removeprefix(_PREFIX) for argument in named] or _asked_for(config)
+        config.stash[_TARGETS] = tuple(dict.fromkeys(targets))
+
+
+def _asked_for(config: pytest.Config) -> list[str]:
+    """Return the targets of the command line, else of the configuration. Raises UsageError where there are none."""
+    from gradcheck_cli.config_file import nearest, read
+    from gradcheck_cli.errors import GradcheckError
+
+    targets = config.getoption("gradcheck_target")
+    if not targets:
+        try:
+            file = nearest(f"{config.rootpath}/")
+            targets = read(file).targets if file else ()
+        except GradcheckError as error:
+            at = f"{error.where}: " if error.where else ""
+            raise pytest.UsageError(f"{at}{error.what}: {error.why}; {error.do} ({error.id})") from None
+    if not targets:
+        raise pytest.UsageError(
+            "--gradcheck has nothing to scan: write targets = [\"model.py\"] below [tool.gradcheck] in pyproject.toml, "
+            "or give --gradcheck-target model.py"
+        )
+    return [_from_root(target, config.rootpath) for target in targets]
+
+
+def _from_root(target: str, root: Path) -> str:
+    """Return a target as it is written from the root directory, like every node id; a module is called the same anywhere."""
+    place, name = split(target)
+    if not is_file(place):
+        return target
+    place = Path(os.path.relpath(place, root)).as_posix()
+    return f"{place}:{name}" if name else place
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
+    """Put the targets behind what the session collects, so that they are counted, chosen and dealt out as tests are."""
+    outcome = yield
+    if isinstance(collector, pytest.Session) and _TARGETS in collector.config.stash:
+        report = outcome.get_result()
+        report.result = [*report.result, _Targets.from_parent(collector, name=NAME, nodeid=NAME)]
+
+
+class _Targets(pytest.Collector):
+    """All targets of a run."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for target in self.config.stash[_TARGETS]:
+            yield _Target.from_parent(self, name=target, path=self.config.rootpath / file_of(target))
+
+
+class _Target(pytest.Item):
+    """The scan of one target: it is measured when the test is set up, so that no verdict is an error and a verdict is none."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.add_marker(NAME)
+        self._code = 0
+        self._scan: Scan | None = None
+
+    def setup(self) -> None:
+        done = _run(self.name, self.config.rootpath)
+        if done.stderr:
+            self.add_report_section("setup", "stderr", done.stderr)
+        self._code, self._scan = done.returncode, _read(self.name, done.stdout)
+        if self._scan is None or self._scan.report is None:
+            pytest.fail(_text(self._scan) if self._scan else f"no verdict: exit code {done.returncode}", pytrace=False)
+
+    def runtest(self) -> None:
+        assert self._scan is not None
+        if self._code != 0:
+            pytest.fail(_text(self._scan), pytrace=False)
+        self.add_report_section("call", "stdout", _text(self._scan))  # for -rP
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"gradient health of {self.name}"
+
+
+def _run(target: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """Scan in a process of its own: the user's file is run there, with the settings that the command has from everywhere."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "gradcheck_cli", "scan", target, "--format", "json", "--output-file", "-"],
+        cwd=root,
+        env={**os.environ, "GRADCHECK_STATISTICS": "false"},  # a table of counts is no report
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def _read(target: str, answer: str) -> Scan | None:
+    from gradcheck_cli.records import Failure, Report, Scan, from_dict
+
+    try:
+        document = json.loads(answer)
+    except ValueError:
+        return None
+    if "error" in document:
+        return Scan(target=target, error=from_dict(Failure, document["error"]))
+    return Scan(target=target, report=from_dict(Report, document))
+
+
+def _text(scan: Scan) -> str:
+    from gradcheck_cli.reporting import render
+    from gradcheck_cli.reporting.base import Look
+
+    return render((scan,), Look())

@@ -5,6 +5,7 @@ Every run of pytest imports this file: what a scan needs is imported when there 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -83,7 +84,7 @@ def _asked_for(config: pytest.Config) -> list[str]:
             raise pytest.UsageError(f"{at}{error.what}: {error.why}; {error.do} ({error.id})") from None
     if not targets:
         raise pytest.UsageError(
-            "--gradcheck has nothing to scan: write targets = [\"model.py\"] below [tool.gradcheck] in pyproject.toml, "
+            '--gradcheck has nothing to scan: write targets = ["model.py"] below [tool.gradcheck] in pyproject.toml, '
             "or give --gradcheck-target model.py"
         )
     return [_from_root(target, config.rootpath) for target in targets]
@@ -104,37 +105,40 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
     outcome = yield
     if isinstance(collector, pytest.Session) and _TARGETS in collector.config.stash:
         report = outcome.get_result()
-        report.result = [*report.result, _Targets.from_parent(collector, name=NAME, nodeid=NAME)]
+        report.result = [*report.result, Targets.from_parent(collector, name=NAME, nodeid=NAME)]
 
 
-class _Targets(pytest.Collector):
+class Targets(pytest.Collector):
     """All targets of a run."""
 
     def collect(self) -> Iterator[pytest.Item]:
         for target in self.config.stash[_TARGETS]:
-            yield _Target.from_parent(self, name=target, path=self.config.rootpath / file_of(target))
+            yield TargetScan.from_parent(self, name=target, path=self.config.rootpath / file_of(target))
 
 
-class _Target(pytest.Item):
-    """The scan of one target: it is measured when the test is set up, so that no verdict is an error and a verdict is none."""
+class TargetScan(pytest.Item):
+    """The scan of one target. It is measured in the set-up, so that a missing verdict is an error and a sick model a failure."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.add_marker(NAME)
-        self._code = 0
         self._scan: Scan | None = None
+        self._code = 0
 
     def setup(self) -> None:
         done = _run(self.name, self.config.rootpath)
-        if done.stderr:
-            self.add_report_section("setup", "stderr", done.stderr)
-        self._code, self._scan = done.returncode, _read(self.name, done.stdout)
-        if self._scan is None or self._scan.report is None:
-            pytest.fail(_text(self._scan) if self._scan else f"no verdict: exit code {done.returncode}", pytrace=False)
+        self._scan, self._code = _read(self.name, done.stdout), done.returncode
+        error = self._scan.error if self._scan else None
+        said = done.stderr.partition(f"error {error.id}: ")[0] if error else done.stderr
+        if said:
+            self.add_report_section("setup", "stderr", said)
+        if error or self._code not in (0, 1):
+            pytest.fail(_text(self._scan) if self._scan else f"no verdict: exit code {self._code}", pytrace=False)
 
     def runtest(self) -> None:
-        assert self._scan is not None
-        if self._code != 0:
+        if self._scan is None or self._scan.report is None:
+            return
+        if self._code == 1 and _fails(self._scan.report):
             pytest.fail(_text(self._scan), pytrace=False)
         self.add_report_section("call", "stdout", _text(self._scan))  # for -rP
 
@@ -143,7 +147,7 @@ class _Target(pytest.Item):
 
 
 def _run(target: str, root: Path) -> subprocess.CompletedProcess[str]:
-    """Scan in a process of its own: the user's file is run there, with the settings that the command has from everywhere."""
+    """Scan in a process of its own, where the user's file is run, with the settings that the command finds."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "gradcheck_cli", "scan", target, "--format", "json", "--output-file", "-"],
         cwd=root,
@@ -157,6 +161,7 @@ def _run(target: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _read(target: str, answer: str) -> Scan | None:
+    """Return what the command found; None where it could not say."""
     from gradcheck_cli.records import Failure, Report, Scan, from_dict
 
     try:
@@ -165,11 +170,27 @@ def _read(target: str, answer: str) -> Scan | None:
         return None
     if "error" in document:
         return Scan(target=target, error=from_dict(Failure, document["error"]))
-    return Scan(target=target, report=from_dict(Report, document))
+    report = from_dict(Report, document)
+    # Whether another target needs a suppression is nothing that the scan of one can know.
+    findings = tuple(finding for finding in report.findings if finding.code != "GC901")
+    return Scan(target=target, report=dataclasses.replace(report, findings=findings))
+
+
+def _fails(report: Report) -> bool:
+    """Say whether a scan that exits with 1 does so for more than an unused suppression."""
+    from gradcheck_cli.records import SEVERITIES
+
+    worst = report.worst()
+    limit = SEVERITIES.index(report.settings.get("fail_on", "error"))
+    return report.comparison is not None or (worst is not None and SEVERITIES.index(worst) <= limit)
 
 
 def _text(scan: Scan) -> str:
+    """Render the report, below what pytest shows of it in its summary."""
     from gradcheck_cli.reporting import render
     from gradcheck_cli.reporting.base import Look
+    from gradcheck_cli.reporting.clean import clean
+    from gradcheck_cli.reporting.summary import summary
 
-    return render((scan,), Look())
+    told = f"{scan.error.id} {clean(scan.error.what)}" if scan.error else summary(scan.report) if scan.report else ""
+    return f"{told}\n\n{render((scan,), Look())}"

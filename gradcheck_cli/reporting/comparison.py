@@ -25,7 +25,7 @@ from gradcheck_cli.reporting.comparison_markdown import markdown
 from gradcheck_cli.reporting.heading import HANG
 from gradcheck_cli.reporting.json import dump
 from gradcheck_cli.reporting.markdown_text import prose
-from gradcheck_cli.reporting.page import Page, said
+from gradcheck_cli.reporting.page import Page, said, to_ascii
 from gradcheck_cli.reporting.picture import binned, blocks, hue
 
 _STYLES: dict[Verdict, str] = {
@@ -46,7 +46,8 @@ def render(compared: Compared, look: Look) -> str:
         return dump({"schema_version": SCHEMA_VERSION, "tool_version": __version__, **to_dict(compared)})
     if look.format == "markdown":
         parts = [markdown(comparison, look.layers) for comparison in compared.comparisons]
-        return "\n".join([*parts, *(f"{prose(words.uncompared(target))}\n" for target in compared.uncompared)])
+        text = "\n".join([*parts, *(f"{prose(words.uncompared(target))}\n" for target in compared.uncompared)])
+        return text if look.unicode else to_ascii(text.replace("·", ","))  # a bar would look like a cell of a table
     page = Page(look)
     for comparison in compared.comparisons:
         page.blank()

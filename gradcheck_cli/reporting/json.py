@@ -37,9 +37,8 @@ def _head() -> dict[str, str]:
 
 def dump(document: object) -> str:
     """Write strict JSON for people and tools: two spaces, an array of numbers on one line, a newline at the end."""
-    text = json.dumps(document, indent=2, allow_nan=False)
-    # DEL is the one control character that ASCII JSON lets through.
-    return _NUMBERS.sub(_on_one_line, text).replace("\x7f", "\\u007f") + "\n"
+    text = _NUMBERS.sub(_on_one_line, json.dumps(document, indent=2, allow_nan=False))
+    return text.replace("##[", "\\u0023#[") + "\n"  # what commands the log of a build server, wherever it stands
 
 
 def _on_one_line(array: re.Match[str]) -> str:

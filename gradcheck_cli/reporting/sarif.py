@@ -126,7 +126,8 @@ def _message(result: Result) -> str:
     """Return the message and at its end what cured it; only the message gives way where both are too long."""
     end = result.remark + (f". {plain(result.cure)}" if result.cure else "")
     end = fitted(end, LONGEST // 2)
-    return fitted(plain(result.message), LONGEST - len(end)) + end
+    message = result.message or result.finding.name or result.finding.code  # an empty text is refused
+    return fitted(plain(message), LONGEST - len(end)) + end
 
 
 def plain(text: str) -> str:

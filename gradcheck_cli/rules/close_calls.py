@@ -68,10 +68,10 @@ class _Scan:
         """Return what fails the scan if one limit of one rule has another value, in all looks."""
         return self._instead(file, self._ask(file, self.profiles, {**self.limits(file), name: value}))
 
-    def with_limit_for_the_copy(self, file: RuleFile, name: str, value: float) -> list[Finding]:
-        """Return what fails the scan if one limit is another one in the second look; no change where it is not the copy's doing.
+    def with_limit_for_the_copy(self, file: RuleFile, name: str, value: float) -> list[Finding] | None:
+        """Return what fails the scan if one limit is another one in the second look; None where this is not the copy's doing.
 
-        Without the trained copy the second look has to say the same with either limit.
+        Without the trained copy, the verdict has to be the same with either limit.
         """
         limits, moved = self.limits(file), {**self.limits(file), name: value}
         failing = self._instead(file, self._ask(file, self.profiles, limits, moved))
@@ -79,7 +79,14 @@ class _Scan:
             return failing
         bare = [_without_copy(profile) for profile in self.profiles]
         now, then = (bool(self._instead(file, self._ask(file, bare, limits, again))) for again in (limits, moved))
-        return failing if now == then else self.failing
+        return failing if now == then else None
+
+    def asks_a_copy(self, file: RuleFile) -> bool:
+        """Say whether a trained copy has had a say in what the rule raises."""
+        looks = [profile.confirmation for profile in self.profiles]
+        if file.confirm != "training" or not any(look is not None and look.trained for look in looks):
+            return False
+        return bool(self._ask(file, [dataclasses.replace(p, confirmation=None) for p in self.profiles], self.limits(file)))
 
     def is_open(self, finding: Finding) -> bool:
         """Say whether a second look could still excuse what the limits as they are do not raise."""
@@ -118,7 +125,7 @@ class _Way:
     limit: Limit
     value: float
     end: float
-    failing: Callable[[float], list[Finding]]
+    failing: Callable[[float], list[Finding] | None]
     of_the_copy: bool
 
 
@@ -129,8 +136,7 @@ def _nearest(scan: _Scan, file: RuleFile, margins: Margins) -> CloseCall | None:
 
 def _ways(scan: _Scan, file: RuleFile, margins: Margins) -> Iterator[_Way]:
     """Both ways of each limit, for all looks and, where a copy was trained, for what is asked of the copy."""
-    trained = file.confirm == "training" and any(p.confirmation and p.confirmation.trained for p in scan.profiles)
-    limits = scan.limits(file)
+    limits, trained = scan.limits(file), scan.asks_a_copy(file)
     for limit in file.rule.limits:
         value = limits[limit.name]
         for end in _ends(limit, value, margins.ratio if file.effect.log else margins.plain, file.effect.log):
@@ -172,23 +178,32 @@ def _turning_point(scan: _Scan, way: _Way) -> tuple[float, list[Finding]] | None
 
     Where the verdict turns more than once on the way, one of these points is found, not always the nearest.
     """
-    near, far = way.value, way.end
-    failing = scan.failing
-    for far in (way.end, (2 * way.end + way.value) / 3, (way.end + 2 * way.value) / 3):
-        if near == far or bool(failing := way.failing(far)) == scan.fails:
-            continue
-        break
-    else:
+    turn = _far_turn(scan, way)
+    if turn is None:
         return None
+    near = way.value
     for _ in range(_HALVINGS):
-        middle = (near + far) / 2
-        if bool(seen := way.failing(middle)) == scan.fails:
-            near = middle
+        middle = (near + turn[0]) / 2
+        if (nearer := _at(scan, way, middle)) is not None:
+            turn = nearer
         else:
-            far, failing = middle, seen
-    plain = _outward(far, way.value)
-    seen = way.failing(plain)
-    return (far, failing) if bool(seen) == scan.fails else (plain, seen)
+            near = middle
+    return _at(scan, way, _outward(turn[0], way.value)) or turn
+
+
+def _far_turn(scan: _Scan, way: _Way) -> tuple[float, list[Finding]] | None:
+    """Look at the end; nearer only where the end turns what is not the copy's doing either."""
+    for part in (1.0, 2 / 3, 1 / 3) if way.end != way.value else ():
+        value = way.value + part * (way.end - way.value)
+        failing = way.failing(value)
+        if failing is not None:
+            return (value, failing) if bool(failing) != scan.fails else None
+    return None
+
+
+def _at(scan: _Scan, way: _Way, value: float) -> tuple[float, list[Finding]] | None:
+    failing = way.failing(value)
+    return None if failing is None or bool(failing) == scan.fails else (value, failing)
 
 
 def _outward(far: float, value: float) -> float:

@@ -136,6 +136,13 @@ def test_a_message_that_is_too_long_gives_way_to_the_cure() -> None:
     assert text.endswith("…. Tried on a copy: ReLU in place of Sigmoid cures it.")
 
 
+def test_no_message_is_empty() -> None:
+    report = sick_report()
+    wordless = dataclasses.replace(report.findings[0], layer="", message="", name="")
+    (first, *_) = alone(dataclasses.replace(report, findings=(wordless,), trials=()))["results"]
+    assert first["message"]["text"] == "GC101"
+
+
 def test_accepted_findings_are_suppressed_results() -> None:
     results = runs(render(scans(), look("sarif")))[0]["results"]
     assert [result["suppressions"] for result in results[:3]] == [[], [], []]

@@ -139,7 +139,6 @@ def _warned(name: str, rule: str, template: str, **knobs: object) -> Borderline:
     return Borderline(made.name, made.rule, made.source, "warning")
 
 
-
 MODELS = (
     _made("sigmoid MLP, 6 layers", "GC101", _STACK, depth=6, width=16, behind="nn.Sigmoid()",
           init="nn.init.normal_(layer.weight, std=0.136)"),

@@ -755,7 +755,10 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def from_dict(cls: type[_T], data: Any) -> _T:
-    """Rebuild a record from `to_dict`'s result; keys of a newer minor schema are ignored, missing ones take their default."""
+    """Rebuild a record from `to_dict`'s result; keys of a newer minor schema are ignored, missing ones take their default.
+
+    Raises TypeError, ValueError, KeyError, AttributeError or IndexError for what `to_dict` does not write.
+    """
     return typing.cast(_T, _restore(cls, data))
 
 
@@ -774,4 +777,6 @@ def _restore(hint: Any, data: Any) -> Any:
         return _restore(next(a for a in args if a is not type(None)), data)
     if hint is float:
         return float(data)
+    if isinstance(plain := origin or hint, type) and not isinstance(data, plain):
+        raise TypeError(f"{data!r} is no {plain.__name__}")
     return data

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gradcheck_cli"
-THIRD_PARTY = {"torch", "numpy", "libcst", "yaml", "rich", "typer", "safetensors", "transformers", "lightning"}
+THIRD_PARTY = {"torch", "numpy", "libcst", "yaml", "rich", "typer", "safetensors", "transformers", "lightning", "pytest"}
 
 # What a part of the package may import of the package itself, and which third-party packages.
 # `errors`, `records`, `settings`, `phase` and `targets` are the ground on which everything stands.
@@ -38,6 +38,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "worker": (GROUND | {"pipeline"}, {"torch"}),
     "cli": (GROUND | {"options", "config_file", "configuration", "gate", "reporting", "rules", "fixing"}, {"typer", "rich"}),
     "__main__": ({"cli"}, set()),
+    "integrations": (GROUND | {"api", "config_file", "reporting"}, {"pytest"}),
     "api": (GROUND | {"options", "pipeline", "reporting"}, {"torch"}),  # torch: types only, as a test below shows
     "": (GROUND | {"api"}, set()),
 }

@@ -23,7 +23,7 @@ from gradcheck_cli.targets import project_root
 
 if TYPE_CHECKING:  # imported when a command runs, so that --help stays quick
     from gradcheck_cli.configuration import Configured
-    from gradcheck_cli.gate.baseline import Baseline
+    from gradcheck_cli.gate.baseline_file import Baseline
     from gradcheck_cli.records import Scan
     from gradcheck_cli.settings import Settings
 
@@ -51,7 +51,8 @@ def write(
     file = Path(_file(configured))
     old = _read(file) if file.exists() else None
     scanned = _scanned(configured)
-    from gradcheck_cli.gate.baseline import Baseline, rewritten
+    from gradcheck_cli.gate.baseline import rewritten
+    from gradcheck_cli.gate.baseline_file import Baseline
 
     new = rewritten(old or Baseline(), scanned, add=True)
     _save(new, file)
@@ -71,7 +72,8 @@ def prune(
     file = Path(_file(configured))
     old = _read(file)
     scanned = _scanned(configured)
-    from gradcheck_cli.gate.baseline import rewritten, without_missing_files
+    from gradcheck_cli.gate.baseline import rewritten
+    from gradcheck_cli.gate.baseline_file import without_missing_files
 
     new = without_missing_files(rewritten(old, scanned, add=False), project_root(Path()))
     _save(new, file)
@@ -109,7 +111,7 @@ def _file(configured: Sequence[Configured]) -> str:
 
 
 def _read(file: Path) -> Baseline:
-    from gradcheck_cli.gate.baseline import read_baseline
+    from gradcheck_cli.gate.baseline_file import read_baseline
 
     return read_baseline(str(file))
 
@@ -133,6 +135,6 @@ def _scanned(configured: Sequence[Configured]) -> list[tuple[Scan, Settings]]:
 
 
 def _save(new: Baseline, file: Path) -> None:
-    from gradcheck_cli.gate.baseline import render_baseline
+    from gradcheck_cli.gate.baseline_file import render_baseline
 
     save(render_baseline(new), os.fspath(file))

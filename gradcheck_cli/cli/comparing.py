@@ -37,7 +37,8 @@ def with_comparisons(scans: Sequence[Scan], gate: Gate) -> tuple[tuple[Scan, ...
     except GradcheckError as error:
         show_error(error, with_trace=False)
         return tuple(scans), 2
-    sys.stderr.writelines(f"{clean(uncompared(each))}\n" for each in compared.uncompared)
+    asked = {scan.target for scan in scans}  # what else the earlier report holds is nobody's question
+    sys.stderr.writelines(f"{clean(uncompared(each))}\n" for each in compared.uncompared if each.target in asked)
     made = {comparison.new.target: comparison for comparison in compared.comparisons}
     return tuple(
         dataclasses.replace(scan, report=dataclasses.replace(scan.report, comparison=made.get(scan.report.target)))

@@ -22,7 +22,7 @@ _SELECTORS = {"select", "ignore", "extend_select"}
 Targets = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[TARGET]...",
+        metavar="TARGET",
         help="model.py, model.py:name, package.module:name or a checkpoint; without any, `targets` of the configuration.",
     ),
 ]
@@ -72,7 +72,7 @@ def check_settings(configured: Configured) -> None:
 
 def check_baselines(targets: Sequence[Configured]) -> None:
     """Raise E683 or E684 for a baseline that cannot be read: one that is missing must not look like one that accepts."""
-    from gradcheck_cli.gate.baseline import read_baseline
+    from gradcheck_cli.gate.baseline_file import read_baseline
 
     for file in {one.settings.baseline for one in targets} - {None}:
         read_baseline(str(file))

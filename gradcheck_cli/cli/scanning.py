@@ -7,7 +7,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,15 +69,13 @@ def scan_targets(targets: Sequence[Configured]) -> tuple[Ended, ...]:
                 import gradcheck_cli.reporting.text  # noqa: F401
             wait(futures)
             return tuple(future.result() for future in futures)
-        except KeyboardInterrupt:
+        except BaseException as end:  # also the exit on a signal: the pool would wait for the workers
             for run in runs:
                 run.stop()
-            raise Interrupted([future.result() for future in _all(futures)]) from None
-
-
-def _all(futures: Sequence[Future[Ended]]) -> Sequence[Future[Ended]]:
-    wait(futures)
-    return futures
+            wait(futures)
+            if isinstance(end, KeyboardInterrupt):
+                raise Interrupted([future.result() for future in futures]) from None
+            raise
 
 
 def _printer(target: Configured, *, several: bool) -> Callable[[str], None] | None:

@@ -1,7 +1,7 @@
-"""Known findings: the file that holds them, and what of a scan they accept.
+"""Known findings: what of a scan they accept, and how a scan changes them.
 
-The file is JSON, meant to be committed. A finding that is in it does not count unless it has become worse: then it is as
-new. An entry that is not found again is stale.
+A finding that the baseline holds does not count unless it has become worse: then it is as new. An entry that is not found
+again is stale.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from gradcheck_cli import __version__
-from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.gate.baseline_file import Baseline, Conditions
 from gradcheck_cli.records import (
     BaselineCheck,
     BaselineEntry,
@@ -25,91 +22,21 @@ from gradcheck_cli.records import (
     Report,
     Scan,
     Suppressed,
-    from_dict,
     to_dict,
 )
 from gradcheck_cli.rules import gc901_unused_suppression
 from gradcheck_cli.rules.effect import read_effect
 from gradcheck_cli.rules.reading import Quantity
 from gradcheck_cli.settings import Settings
-from gradcheck_cli.targets import is_file, split
 
-SCHEMA_VERSION = "1.0"
-_LARGEST = 64 << 20  # bytes; an entry takes about 400
-_MEASURED = ("seed", "batches", "device", "dtype")  # settings that are recorded one by one, to be named when they differ
-_OTHER = ("init", "loss", "reduce", "optimizer", "lr", "input", "unfreeze", "exact", "rules")  # recorded as one hash
+_NAMED = ("seed", "batches", "device", "dtype")  # conditions that are named where they differ
+_HASHED = ("init", "loss", "reduce", "optimizer", "lr", "input", "unfreeze", "exact", "rules")  # settings behind the one hash
 
 # By how much a known finding may get worse before it counts again. Chosen by us: an order of magnitude of a gradient, and for
 # a share and for a count, steps that no second run of the same model takes (benchmarks/stability.py).
 MARGIN_DECADES = 1.0
 MARGIN_SHARE = 0.2
 MARGIN_COUNT = 2.0  # times
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """A baseline file: its entries, and for each target under what conditions it was scanned."""
-
-    schema_version: str = SCHEMA_VERSION
-    tool_version: str = __version__
-    targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    findings: tuple[BaselineEntry, ...] = ()
-
-
-def read_baseline(path: str) -> Baseline:
-    """Read a baseline of this or an older minor version. Raises E683 for what is none, E684 for a newer major version."""
-    try:
-        file = Path(path)
-        if file.stat().st_size > _LARGEST:
-            raise ValueError(f"it has more than {_LARGEST >> 20} MiB")
-        document = json.loads(file.read_text("utf-8"))
-        if not isinstance(document, dict) or not isinstance(document.get("findings"), list):
-            raise ValueError("it has no list of findings")
-        version = str(document.get("schema_version", ""))
-        if not _readable(version):
-            raise GradcheckError(
-                "E684",
-                f"the baseline {path} has the form {version or 'unknown'}",
-                f"this version of gradcheck reads {SCHEMA_VERSION.split('.')[0]}.x",
-                "update gradcheck, or write the baseline anew",
-            )
-        return _checked(from_dict(Baseline, document))
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from None
-    except (ValueError, TypeError, KeyError, AttributeError, StopIteration, RecursionError) as error:
-        raise _unreadable(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
-
-
-def _checked(baseline: Baseline) -> Baseline:
-    """Raise ValueError for values of another type than the records say: a person may have edited the file."""
-    if not isinstance(baseline.targets, dict) or not all(isinstance(how, dict) for how in baseline.targets.values()):
-        raise ValueError("`targets` is no table of tables")
-    for entry in baseline.findings:
-        texts = (entry.fingerprint, entry.target, entry.code, entry.name, entry.layer, entry.label, entry.unit, entry.reason)
-        number = entry.value is None or (isinstance(entry.value, float) and not isinstance(entry.value, bool))
-        if not all(isinstance(text, str) for text in texts) or not number:
-            raise ValueError(f"the entry for {entry.code} at {entry.layer} holds a value of a wrong type")
-    return baseline
-
-
-def _readable(version: str) -> bool:
-    return version.partition(".")[0] == SCHEMA_VERSION.partition(".")[0]
-
-
-def _unreadable(path: str, why: str) -> GradcheckError:
-    return GradcheckError(
-        "E683",
-        f"cannot read the baseline {path}",
-        why,
-        f"write it with: gradcheck baseline write --baseline {path}",
-    )
-
-
-def render_baseline(baseline: Baseline) -> str:
-    """Write a baseline so that two of them differ in few lines: sorted, one value a line."""
-    ordered = sorted(baseline.findings, key=lambda e: (e.target, e.code, e.layer, e.parameter or "", e.fingerprint))
-    document = to_dict(dataclasses.replace(baseline, targets=dict(sorted(baseline.targets.items())), findings=tuple(ordered)))
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def apply_baseline(report: Report, baseline: Baseline, settings: Settings) -> Report:
@@ -192,37 +119,42 @@ def _measured(finding: Finding, report: Report, settings: Settings) -> tuple[Qua
     return None if finding.code == gc901_unused_suppression.RULE.code else read_effect(finding, report.profiles, settings)
 
 
-def conditions(settings: Settings, report: Report) -> dict[str, Any]:
-    """Return under what conditions a target was scanned, as the file records it."""
-    others = json.dumps([to_dict(getattr(settings, name)) for name in _OTHER], sort_keys=True, default=str)
-    named = {name: to_dict(getattr(settings, name)) for name in _MEASURED}
-    named["dtype"] = report.profiles[0].dtype
-    return {**named, "settings": hashlib.blake2b(others.encode(), digest_size=8).hexdigest()}
+def _conditions(settings: Settings, report: Report) -> Conditions:
+    others = json.dumps([to_dict(getattr(settings, name)) for name in _HASHED], sort_keys=True, default=str)
+    return Conditions(
+        target=settings.identity,
+        seed=settings.seed,
+        batches=settings.batches,
+        device=settings.device,
+        dtype=report.profiles[0].dtype,
+        settings=hashlib.blake2b(others.encode(), digest_size=8).hexdigest(),
+    )
 
 
 def _remarks(baseline: Baseline, settings: Settings, report: Report) -> tuple[str, ...]:
     """Say where this scan was made under other conditions than the one that the baseline was written from."""
-    then = baseline.targets.get(settings.identity)
+    now = _conditions(settings, report)
+    then = next((how for how in baseline.targets if how.target == now.target), None)
     if then is None:
         return ("the baseline was written without this target",) if baseline.targets else ()
-    now = conditions(settings, report)
     said = [
-        f"the baseline was written with {name} {then[name]}, this scan has {name} {now[name]}"
-        for name in _MEASURED
-        if name in then and then[name] != now[name]
+        f"the baseline was written with {name} {getattr(then, name)}, this scan has {name} {getattr(now, name)}"
+        for name in _NAMED
+        if getattr(then, name) != getattr(now, name)
     ]
-    if then.get("settings", now["settings"]) != now["settings"]:
+    if then.settings != now.settings:
         said.append("the baseline was written with other settings of the loss, the optimizer, the input or the limits")
     return tuple(said)
 
 
 def rewritten(old: Baseline, scans: Sequence[tuple[Scan, Settings]], *, add: bool) -> Baseline:
-    """Return the baseline after a scan of some targets, made without one; entries of other targets, and of rules that were
-    not asked, stay.
+    """Return the baseline after some targets were scanned without one.
+
+    Entries of other targets stay, and those of rules that were not asked.
 
     `add`: findings that are not in it are added, and known ones get the numbers of now; else only stale ones go.
     """
-    targets = dict(old.targets)
+    targets = {how.target: how for how in old.targets}
     kept = {entry.fingerprint: entry for entry in old.findings}
     for scan, settings in scans:
         report = scan.report
@@ -236,25 +168,11 @@ def rewritten(old: Baseline, scans: Sequence[tuple[Scan, Settings]], *, add: boo
             if add or entry.fingerprint not in found:
                 del kept[entry.fingerprint]
         if add:
-            targets[settings.identity] = conditions(settings, report)
+            targets[settings.identity] = _conditions(settings, report)
             for finding in findings:
                 known = match.get(finding.fingerprint)
                 kept[finding.fingerprint] = _entry(finding, report, settings, known.reason if known else "")
-    return Baseline(targets=targets, findings=tuple(kept.values()))
-
-
-def without_missing_files(baseline: Baseline, root: Path) -> Baseline:
-    """Take out the entries of targets whose file is gone from the project."""
-
-    def gone(target: str) -> bool:
-        place = split(target)[0]
-        return is_file(place) and not (root / place).exists()
-
-    return dataclasses.replace(
-        baseline,
-        targets={target: how for target, how in baseline.targets.items() if not gone(target)},
-        findings=tuple(entry for entry in baseline.findings if not gone(entry.target)),
-    )
+    return Baseline(targets=tuple(targets.values()), findings=tuple(kept.values()))
 
 
 def _entry(finding: Finding, report: Report, settings: Settings, reason: str) -> BaselineEntry:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from gradcheck_cli.gate.baseline import apply_baseline, read_baseline
+from gradcheck_cli.gate.baseline import apply_baseline
+from gradcheck_cli.gate.baseline_file import read_baseline
 from gradcheck_cli.gate.fingerprint import fingerprint
 from gradcheck_cli.gate.suppression import suppress
 from gradcheck_cli.records import SEVERITIES, Finding, IgnoreComment, Report

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gradcheck_cli.records import Report, Scan
 
 NAME = "gradcheck"  # of the marker, and what every node id of a target begins with
-_PREFIX = f"{NAME}::"
+_NODE_ID = re.compile(rf"(?:\.\./)*{NAME}::(.+)")  # as pytest shows it, also in a subfolder
 _TARGETS = pytest.StashKey[tuple[str, ...]]()  # as they are written from the root directory
 
 
@@ -62,10 +63,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{NAME}: the scan of a model, made by --gradcheck.")
-    named = [argument for argument in config.args if argument.startswith(_PREFIX)]
+    named = {argument: found[1] for argument in config.args if (found := _NODE_ID.fullmatch(argument))}
     config.args[:] = [argument for argument in config.args if argument not in named]  # pytest would look for files
     if named or config.getoption("gradcheck") or config.getoption("gradcheck_target"):
-        targets = [argument.removeprefix(_PREFIX) for argument in named] or _asked_for(config)
+        targets = list(named.values()) or _asked_for(config)
         config.stash[_TARGETS] = tuple(dict.fromkeys(targets))
 
 
@@ -108,6 +109,15 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
         report.result = [*report.result, Targets.from_parent(collector, name=NAME, nodeid=NAME)]
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """Let the summary at the end say the verdict in a line; on a build server pytest repeats the whole message there."""
+    outcome = yield
+    crash = getattr(outcome.get_result().longrepr, "reprcrash", None)
+    if isinstance(item, TargetScan) and crash is not None:
+        crash.message = item.headline()
+
+
 class Targets(pytest.Collector):
     """All targets of a run."""
 
@@ -117,7 +127,7 @@ class Targets(pytest.Collector):
 
 
 class TargetScan(pytest.Item):
-    """The scan of one target. It is measured in the set-up, so that a missing verdict is an error and a sick model a failure."""
+    """The scan of one target, in the set-up: a missing verdict is an error of the test, a sick model its failure."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -132,15 +142,29 @@ class TargetScan(pytest.Item):
         said = done.stderr.partition(f"error {error.id}: ")[0] if error else done.stderr
         if said:
             self.add_report_section("setup", "stderr", said)
-        if error or self._code not in (0, 1):
-            pytest.fail(_text(self._scan) if self._scan else f"no verdict: exit code {self._code}", pytrace=False)
+        if self._scan is None or error or self._code not in (0, 1):
+            pytest.fail(self._text() or self.headline(), pytrace=False)
 
     def runtest(self) -> None:
-        if self._scan is None or self._scan.report is None:
-            return
-        if self._code == 1 and _fails(self._scan.report):
-            pytest.fail(_text(self._scan), pytrace=False)
-        self.add_report_section("call", "stdout", _text(self._scan))  # for -rP
+        if self._code == 1 and self._scan and self._scan.report and _fails(self._scan.report):
+            pytest.fail(self._text(), pytrace=False)
+        self.add_report_section("call", "stdout", self._text())  # for -rP
+
+    def headline(self) -> str:
+        """Return the verdict in one line."""
+        from gradcheck_cli.reporting.clean import clean
+        from gradcheck_cli.reporting.summary import summary
+
+        if self._scan and self._scan.report:
+            return summary(self._scan.report)
+        error = self._scan.error if self._scan else None
+        return f"no verdict: {error.id} {clean(error.what)}" if error else f"no verdict: exit code {self._code}"
+
+    def _text(self) -> str:
+        from gradcheck_cli.reporting import render
+        from gradcheck_cli.reporting.base import Look
+
+        return render((self._scan,), Look()) if self._scan else ""
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, f"gradient health of {self.name}"
@@ -183,14 +207,3 @@ def _fails(report: Report) -> bool:
     worst = report.worst()
     limit = SEVERITIES.index(report.settings.get("fail_on", "error"))
     return report.comparison is not None or (worst is not None and SEVERITIES.index(worst) <= limit)
-
-
-def _text(scan: Scan) -> str:
-    """Render the report, below what pytest shows of it in its summary."""
-    from gradcheck_cli.reporting import render
-    from gradcheck_cli.reporting.base import Look
-    from gradcheck_cli.reporting.clean import clean
-    from gradcheck_cli.reporting.summary import summary
-
-    told = f"{scan.error.id} {clean(scan.error.what)}" if scan.error else summary(scan.report) if scan.report else ""
-    return f"{told}\n\n{render((scan,), Look())}"

@@ -192,12 +192,21 @@ def _turning_point(scan: _Scan, way: _Way) -> tuple[float, list[Finding]] | None
 
 
 def _far_turn(scan: _Scan, way: _Way) -> tuple[float, list[Finding]] | None:
-    """Look at the end; nearer only where the end turns what is not the copy's doing either."""
-    for part in (1.0, 2 / 3, 1 / 3) if way.end != way.value else ():
-        value = way.value + part * (way.end - way.value)
-        failing = way.failing(value)
-        if failing is not None:
-            return (value, failing) if bool(failing) != scan.fails else None
+    """Look at the end; where that turns what is not the copy's doing either, look between it and the limit."""
+    if way.end == way.value:
+        return None
+    near, far, failing = way.value, way.end, way.failing(way.end)
+    if failing is not None:
+        return None if bool(failing) == scan.fails else (far, failing)
+    for _ in range(_HALVINGS):
+        middle = (near + far) / 2
+        failing = way.failing(middle)
+        if failing is None:
+            far = middle
+        elif bool(failing) == scan.fails:
+            near = middle
+        else:
+            return middle, failing
     return None
 
 

@@ -23,7 +23,8 @@ loss_fn = nn.CrossEntropyLoss()
 """
 WELL = HEADER + "model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))\n"
 SICK = HEADER + (
-    "model = nn.Sequential(\n    *[part for _ in range(12) for part in (nn.Linear(16, 16), nn.Sigmoid())],\n    nn.Linear(16, 4),\n)\n"
+    "model = nn.Sequential(\n    *[part for _ in range(12) for part in (nn.Linear(16, 16), nn.Sigmoid())],\n"
+    "    nn.Linear(16, 4),\n)\n"
 )
 BROKEN = HEADER + (
     "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(99, 4)\n\n"

@@ -205,7 +205,8 @@ def _alive(process: int) -> bool:
     [(signal.SIGINT, 130, "error E573: interrupted"), (signal.SIGTERM, 143, ""), (signal.SIGKILL, -9, "")],
 )
 def test_nothing_is_left_behind_when_the_command_is_interrupted(folder: Path, number: int, code: int, said: str) -> None:
-    (folder / "model.py").write_text(doing("print(os.getpid(), flush=True); time.sleep(99)"), "utf-8")
+    wait = "print(os.getpid(), flush=True); time.sleep(60); print('slept', flush=True); return healthy()"
+    (folder / "model.py").write_text(doing(wait), "utf-8")
     variables = environment(TMPDIR=str(folder / "temporary"), PYTHONPATH=str(STAND_IN))
     command = subprocess.Popen(
         [str(GRADCHECK), "scan", "model.py"], cwd=folder, env=variables, stderr=subprocess.PIPE, text=True
@@ -216,6 +217,7 @@ def test_nothing_is_left_behind_when_the_command_is_interrupted(folder: Path, nu
     said_then = command.stderr.read()
     assert command.wait(60) == code
     assert said_then.startswith(said)
+    assert "slept" not in said_then  # it was ended, and not waited for
     assert "Traceback" not in said_then
     assert _ends(worker)
     if number != signal.SIGKILL:

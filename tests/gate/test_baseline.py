@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcheck_cli.errors import GradcheckError
-from gradcheck_cli.gate.baseline import Baseline, read_baseline, render_baseline, rewritten, without_missing_files
+from gradcheck_cli.gate.baseline import rewritten
+from gradcheck_cli.gate.baseline_file import Baseline, read_baseline, render_baseline, without_missing_files
 from gradcheck_cli.gate.decide import decide
 from gradcheck_cli.records import BaselineEntry, Profile, Report, Scan
 from gradcheck_cli.settings import Settings
@@ -201,8 +202,11 @@ class TestRewriting:
         once = baseline_of(SICK).findings[0]
         targets = ("model.py", "model.py:net", "gone.py:net", "package.module:net")
         entries = tuple(dataclasses.replace(once, target=t, fingerprint=t) for t in targets)
-        kept = without_missing_files(Baseline(findings=entries, targets={t: {} for t in targets}), tmp_path)
-        assert [e.target for e in kept.findings] == list(kept.targets) == ["model.py", "model.py:net", "package.module:net"]
+        kept = without_missing_files(dataclasses.replace(baseline_of(SICK), findings=entries), tmp_path)
+        assert [e.target for e in kept.findings] == ["model.py", "model.py:net", "package.module:net"]
+        assert [how.target for how in kept.targets] == ["model.py"]
+        (tmp_path / "model.py").unlink()
+        assert without_missing_files(kept, tmp_path).targets == ()
 
 
 class TestFile:
@@ -250,7 +254,7 @@ class TestFile:
             '{"findings": [3], "schema_version": "1.0"}',
             '{"findings": [{}], "schema_version": "1.0"}',
             '{"findings": [], "targets": 3, "schema_version": "1.0"}',
-            '{"findings": [], "targets": {"a": 3}, "schema_version": "1.0"}',
+            '{"findings": [], "targets": [{"target": 3}], "schema_version": "1.0"}',
         ],
     )
     def test_what_is_no_baseline_is_e683(self, tmp_path: Path, text: str) -> None:

@@ -82,7 +82,10 @@ def test_numbers_that_json_lacks_come_back_as_numbers_and_words_stay_words(tmp_p
 @pytest.mark.parametrize("version", ["2.0", "2.7", "0.9", "", "x"])
 def test_another_major_version_is_refused(tmp_path: Path, version: str) -> None:
     error = refusal(write(tmp_path, {**to_dict(report()), "schema_version": version}))
-    assert error.why == f"its form is {version or 'unknown'}, and this version of gradcheck reads {SCHEMA_VERSION.partition('.')[0]}.x"
+    assert (
+        error.why
+        == f"its form is {version or 'unknown'}, and this version of gradcheck reads {SCHEMA_VERSION.partition('.')[0]}.x"
+    )
     assert error.do == "read it with the version of gradcheck that wrote it, or scan again"
 
 

@@ -15,14 +15,15 @@ BOMB = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
         ("a: 1\nb: 2\na: 3\n", "twice"),
         ("base: {x: 1}\nd:\n  <<: {x: 2}\n", "no plain word"),
         ("[a]: 1", "no plain word"),
-        ("[" * 3000 + "]" * 3000, "deeper"),
+        ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "deeper"),
+        ("[" * 3000 + "]" * 3000, "nest"),  # PyYAML 6.0.4 refuses it first, in its own words
         ("- " * (MAX_DEPTH + 1) + "x", "deeper"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("a: [1, 2", "expected"),
         ("x: " + "y" * 1_000_001, "larger"),
         ("a: \x00", "not allowed"),
     ],
-    ids=["alias", "duplicate", "merge", "key", "deep flow", "deep block", "tag", "syntax", "size", "control"],
+    ids=["alias", "duplicate", "merge", "key", "deep flow", "deepest flow", "deep block", "tag", "syntax", "size", "control"],
 )
 def test_refused(text, says):
     with pytest.raises(GradcheckError) as caught:

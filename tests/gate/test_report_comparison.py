@@ -11,7 +11,7 @@ import pytest
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.gate.comparison import compare, compare_scans, exit_code, worst_regression
-from gradcheck_cli.gate.levels import MARGIN
+from gradcheck_cli.gate.levels import MARGIN, shift_of
 from gradcheck_cli.records import (
     Compared,
     Comparison,
@@ -19,6 +19,7 @@ from gradcheck_cli.records import (
     Finding,
     LayerProfile,
     LayerShift,
+    Level,
     Profile,
     Report,
     Scan,
@@ -63,7 +64,7 @@ def finding(code: str, layer: str = "a", **fields: object) -> Finding:
         (-1.0, 1.1, "changed", 0.1),
         (-1.0, 2.0, "worse", 1.0),
         (-1.0, -1.2, "alike", 0.2),
-        (0.0, -MARGIN, "worse", MARGIN),
+        (0.0, -0.31, "worse", 0.31),
         (0.0, -0.29, "alike", 0.29),
     ],
 )
@@ -78,6 +79,12 @@ def test_a_layer_is_worse_when_its_gradient_is_further_from_the_loss_ends(
     assert shift.change == pytest.approx(new - old)
     assert shift.worsening == pytest.approx(worsening)
     assert layers_of(comparison)["head"].shift.verdict == "alike"
+
+
+def test_the_margin_itself_is_a_change() -> None:
+    assert abs(MARGIN - math.log10(2)) < 0.002
+    at, beyond = Level(arrival="measured", decades=0.0), Level(arrival="measured", decades=-MARGIN)
+    assert (shift_of(at, beyond).verdict, shift_of(beyond, at).verdict) == ("worse", "better")
 
 
 def _rescaled(profile: Profile, times: float) -> Profile:
@@ -402,6 +409,7 @@ def test_no_comparison_at_all_is_an_error(old: list[Scan], new: list[Scan], why:
 def test_the_exit_code_is_1_from_the_limit_on(limit: float | None, code: int) -> None:
     result = compare_scans([scan("a.py", -2.0)], [scan("a.py", -3.6000001)])
     assert exit_code(result, limit) == code
+    assert exit_code(result, worst_regression(result.comparisons[0])) == 1
 
 
 def test_the_worst_of_all_targets_counts() -> None:

@@ -145,12 +145,15 @@ def _in_range(option: Option, number: float) -> float:
 
 
 def _several(each: Field, value: Any) -> tuple[str, ...]:
-    """Split at commas, except where a value holds commas itself (shapes) and the flag is repeated instead."""
-    parts = [value] if isinstance(value, str) else list(value)
-    if not all(isinstance(p, str) for p in parts):
+    """Split a text at commas; where a value may hold commas itself (shapes, files) at semicolons, and a list not at all."""
+    given = [value] if isinstance(value, str) else list(value)
+    if not all(isinstance(part, str) for part in given):
         raise TypeError
-    separator = ";" if each.option.repeat else ","
-    pieces = [piece.strip() for part in parts for piece in part.split(separator) if piece.strip()]
+    if each.option.repeat:
+        parts = value.split(";") if isinstance(value, str) else given
+    else:
+        parts = [piece for part in given for piece in part.split(",")]
+    pieces = [part.strip() for part in parts if part.strip()]
     return tuple(_one_of(piece, allowed) for piece in pieces) if (allowed := choices(each)) else tuple(pieces)
 
 

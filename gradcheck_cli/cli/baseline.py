@@ -107,7 +107,7 @@ def _file(configured: Sequence[Configured]) -> str:
             "write them one after the other, or name one with --baseline",
         )
     check_writable(files[0])
-    return files[0]
+    return os.path.relpath(files[0])
 
 
 def _read(file: Path) -> Baseline:

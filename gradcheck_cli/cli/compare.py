@@ -125,4 +125,4 @@ def _say_regression(compared: Compared, limit: float | None) -> None:
 
     worst = max(map(worst_regression, compared.comparisons))
     told = f"{worst:.2g} decades" if math.isfinite(worst) else "a gradient is gone or no longer finite"
-    sys.stderr.write(f"regression: {told} (limit {limit:g} decades)\n")
+    sys.stderr.write(f"regression: {told} (limit {limit:g})\n")

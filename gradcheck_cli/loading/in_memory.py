@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.loading import assembly
-from gradcheck_cli.loading.base import Subject
+from gradcheck_cli.loading.base import Objective, Subject
 from gradcheck_cli.loading.context import Context
 from gradcheck_cli.loading.target import Target
 from gradcheck_cli.settings import Settings
@@ -38,4 +39,14 @@ def subject_of(model: nn.Module, batch: Any, loss_fn: Any, optimizer: Any, setti
         space={name: value for name, value in names.items() if value is not None},
         module=type(model).__module__,
     )
-    return assembly.from_parts(context, model)
+    subject = assembly.from_parts(context, model)
+    return dataclasses.replace(
+        subject,
+        data_origin="" if batch is not None else subject.data_origin,
+        objectives=tuple(_given(objective) for objective in subject.objectives),
+    )
+
+
+def _given(objective: Objective) -> Objective:
+    """A loss that the caller handed over was not found anywhere."""
+    return dataclasses.replace(objective, origin="given") if objective.origin == "found: loss_fn" else objective

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from gradcheck_cli.records import Failure, Report, Scan
-from gradcheck_cli.reporting import measured
+from gradcheck_cli.reporting import comparison_markdown, measured
 from gradcheck_cli.reporting.accepted import baseline_lines, close_call
 from gradcheck_cli.reporting.base import Look
 from gradcheck_cli.reporting.markdown_text import code, prose
 from gradcheck_cli.reporting.numbers import plural
 from gradcheck_cli.reporting.results import Result, failure_site, lines_for, results, why
-from gradcheck_cli.reporting.summary import VERDICTS, cures, found
+from gradcheck_cli.reporting.summary import cures, found, verdict
 
 LONGEST = 65_000  # characters; GitHub refuses a comment with more than 65,536, and a summary with more than 1 MiB
 _ROWS = 50  # findings of a target in its table
@@ -44,12 +44,18 @@ def _cut(lines: Sequence[str]) -> list[str]:
 
 
 def _heading(scans: Sequence[Scan]) -> str:
-    verdicts = [VERDICTS[scan.report.worst()] if scan.report else _NO_VERDICT for scan in scans]
+    verdicts = [verdict(scan.report) if scan.report else _NO_VERDICT for scan in scans]
     if len(verdicts) == 1:
         return verdicts[0]
     counts = Counter(verdicts)
-    words = {"sick": "sick", "doubtful": "doubtful", "healthy": "healthy", _NO_VERDICT: "without a verdict"}
-    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
+    words = {
+        "sick": "sick",
+        "doubtful": "doubtful",
+        "accepted": "accepted",
+        "healthy": "healthy",
+        _NO_VERDICT: "without a verdict",
+    }
+    return ", ".join(f"{counts[told]} {word}" for told, word in words.items() if counts[told])
 
 
 def _section(scan: Scan, look: Look) -> Iterator[str]:
@@ -59,13 +65,16 @@ def _section(scan: Scan, look: Look) -> Iterator[str]:
         yield ""
         yield _failed(scan, scan.error, look)
     elif scan.report is not None:
-        yield target + VERDICTS[scan.report.worst()]
+        yield target + verdict(scan.report)
         yield ""
         yield prose("; ".join(filter(None, (found(scan.report), cures(scan.report)))))
         counted = [result for result in results(scan) if result.suppressed is None]
         yield from _table(counted, look)
         yield from _part(_helps(counted, look))
         yield from _part(_footing(scan.report))
+        if scan.report.comparison is not None:
+            yield ""
+            yield from comparison_markdown.markdown(scan.report.comparison, look.layers).rstrip("\n").split("\n")
 
 
 def _failed(scan: Scan, failure: Failure, look: Look) -> str:

@@ -16,6 +16,7 @@ from gradcheck_cli.reporting.page import Page, said
 from gradcheck_cli.reporting.picture import bar, hue, span
 
 _WORST = 8
+_OF_NO_LAYER = ("GC901",)  # rules about gradcheck's own settings
 _HEADS = ("layer", "output", "RMS", "gradient", "", "parameters", "")
 _RIGHT = frozenset({2, 3, 5})
 _BAR = 4  # its column
@@ -32,10 +33,11 @@ class Row:
 def add_layers(page: Page, report: Report) -> None:
     """Write the table of each profile, unless there is nothing that deserves one."""
     look = page.look
-    if look.layers == "none" or (look.layers == "worst" and not report.findings):
+    of_layers = [f for f in report.findings if f.code not in _OF_NO_LAYER]
+    if look.layers == "none" or (look.layers == "worst" and not of_layers):
         return
     for profile in report.profiles:
-        findings = [f for f in report.findings if f.objective in ("", profile.objective.name)]
+        findings = [f for f in of_layers if f.objective in ("", profile.objective.name)]
         rows = _fold(sorted(profile.layers, key=lambda layer: layer.order), look.depth)
         chosen = rows if look.layers == "all" else _worst(rows, profile, findings)
         of = f" under {profile.objective.name}" if len(report.profiles) > 1 else ""

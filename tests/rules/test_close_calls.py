@@ -92,6 +92,7 @@ class TestNearAndFar:
 
     def test_no_share_is_above_one(self):
         assert _calls(_dead(1.0)) == ()
+        assert _calls(_looked(_dead(1.0), trained=_dead(1.0))) == ()
         (call,) = _calls(_dead(0.96))
         assert (call.limit, call.turns_at) == ("error-share", 0.961)
 
@@ -115,6 +116,10 @@ class TestTheWholeScan:
         assert (call.code, call.limit, call.verdict) == ("GC601", "rms", "passes")
         assert (call.other, call.layer) == ("GC201", "net.1")
         assert call.turns_at == pytest.approx(10.4, abs=0.1)
+
+    def test_and_the_other_way_round(self):
+        (call,) = _calls(_dead(1.0, batch=(input_of(rms=9.6),)))
+        assert (call.code, call.verdict, call.other, call.layer) == ("GC601", "fails", "GC201", "net.1")
 
     def test_its_own_finding_needs_no_other_code(self):
         assert _calls(_chain(4.3))[0].other == ""
@@ -169,6 +174,8 @@ class TestSuppressed:
 
         _calls(_chain(0.0), counted=counted)
         assert asked == [()]
+        _calls(_chain(8.0, batch=(input_of(rms=9.5),)), counted=counted)  # GC601 is near, but cannot undo what fails
+        assert [[f.code for f in found] for found in asked] == [[], ["GC101"]]
 
 
 class TestSecondLook:

@@ -1,6 +1,6 @@
 """Do verdicts flap? Twenty networks at a limit, ten seeds, one and two threads.
 
-    python benchmarks/stability.py                    all of it: about three minutes on two cores
+    python benchmarks/stability.py                    all of it: two to five minutes on two cores
     python benchmarks/stability.py --only RNN         models whose name contains a word
     python benchmarks/stability.py --raw FILE         every run as a line of JSON as well
 
@@ -22,10 +22,14 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from borderline import MODELS, Borderline
+
+if TYPE_CHECKING:
+    from gradcheck_cli.rules.close_calls import Margins
 
 THREADS = (1, 2)
 SCALES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of the margins of gradcheck_cli/rules/close_calls.py
@@ -144,31 +148,31 @@ def _start_worker(threads: int) -> None:
     warnings.filterwarnings("ignore")
 
 
+def _scaled(margins: Margins, scale: float) -> Margins:
+    return type(margins)(**{name: scale * value for name, value in dataclasses.asdict(margins).items()})
+
+
 def _scan(job: tuple[Borderline, str, int]) -> Run:
     import torch
 
     from gradcheck_cli.pipeline import scan
     from gradcheck_cli.records import SEVERITIES
-    from gradcheck_cli.rules.close_calls import MARGINS, Margins, close_calls
+    from gradcheck_cli.rules.close_calls import MARGINS, close_calls
     from gradcheck_cli.settings import Settings
 
     model, file, seed = job
     settings = Settings(target=file, seed=seed, no_try=True, fail_on=model.fail_on)
     result = scan(settings)
     bar = SEVERITIES.index(model.fail_on)
-    stated = []
-    for scale in SCALES:
-        margins = Margins(**{name: scale * value for name, value in dataclasses.asdict(MARGINS).items()})
-        calls = close_calls(result.profiles, settings, margins=margins)
-        stated.append(bool(calls))
+    stated = [bool(close_calls(result.profiles, settings, margins=_scaled(MARGINS, scale))) for scale in SCALES[:-1]]
     return Run(
         model=model.name,
         threads=torch.get_num_threads(),
         seed=seed,
         fails=any(SEVERITIES.index(finding.severity) <= bar for finding in result.findings),
         findings=tuple(f"{finding.severity} {finding.code} {finding.layer}" for finding in result.findings),
-        calls=tuple(f"{c.code} {c.limit} {c.value:g} -> {c.turns_at:g}" for c in calls),
-        stated=tuple(stated),
+        calls=tuple(f"{c.code} {c.limit} {c.value:g} -> {c.turns_at:g}" for c in result.close_calls),
+        stated=(*stated, bool(result.close_calls)),
         numbers=hashlib.blake2b(repr(result.profiles).encode(), digest_size=8).hexdigest(),
     )
 

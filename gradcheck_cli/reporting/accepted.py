@@ -30,10 +30,13 @@ def baseline_lines(report: Report) -> list[str]:
 
 
 def close_call(call: CloseCall) -> str:
-    """Say how far from here the limit would turn the verdict."""
-    unit = f" {call.unit}" if call.unit else ""
-    turned = "passes" if call.verdict == "fails" else "fails"
+    """Say with which limit, not far from the one that holds, the scan would fail instead of pass, or pass instead of fail."""
+    limit = f"`{call.limit}` = {short(call.value)} {call.unit}".rstrip()
+    now, then = ("fails", "pass") if call.verdict == "fails" else ("passes", "fail")
+    by = f" by {call.other}" if call.other else ""
+    whose = " for the trained copy" if call.of_the_copy else ""
+    untaken = "; a second look, which was not taken, might excuse it" if not call.looked_again else ""
     return (
-        f"{call.code} {call.name} {call.verdict} at `{call.layer or '(model)'}` with a limit of {short(call.value)}{unit}"
-        f" ({call.limit}), and {turned} at {short(call.turns_at)}"
+        f"{call.code} {call.name} at `{call.layer or '(model)'}`: the scan {now}{by} with {limit}{whose},"
+        f" and would {then} with {short(call.turns_at)}{untaken}"
     )

@@ -19,7 +19,7 @@ from gradcheck_cli.settings import Settings
 class Margins:
     """How far limits are moved, as shares of them; a limit of a ratio is multiplied by 1 - share and divided by it."""
 
-    plain: float = 0.25
+    plain: float = 0.35
     ratio: float = 0.5  # where the rule measures a ratio, which seeds scatter by factors
     trained: float = 0.95  # of what a trained copy is held against: how far some 20 steps lead hangs on the seed most of all
 

@@ -106,7 +106,7 @@ def test_what_the_verdict_rests_on() -> None:
     shown = alone(sick_report()).split("**What the verdict rests on**\n\n")[1]
     assert "- **Accepted:** 3 findings (1 by the baseline, 1 by a comment, 1 by a setting)\n" in shown
     assert "- **Baseline:** stale: GC205 forward-decay at `net.7`" in shown
-    assert "- **Close call:** GC202 saturation fails at `net.39`" in shown
+    assert "- **Close call:** GC202 saturation at `net.39`: the scan fails" in shown
     assert "- **Assumed:** learning rate 1e-3 for Adam" in shown
     assert "- **Not measured:** histograms of 2 tensors are sampled\n" in shown
     assert not {"net.3`", "net.5`"} & set(re.findall(r"net\.\d+`", alone(sick_report())))  # accepted findings are a number only

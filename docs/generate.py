@@ -28,6 +28,7 @@ _ADDED = {
     ("Report", "trials"): "1.1",
     ("Prescription", "edits"): "1.1",
     ("Finding", "fingerprint"): "1.2",
+    ("Report", "identity"): "1.2",
     ("Report", "checked"): "1.2",
     ("Report", "suppressed"): "1.2",
     ("Report", "baseline"): "1.2",

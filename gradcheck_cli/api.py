@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.options import check, fields, unknown
-from gradcheck_cli.records import SEVERITIES, Report, Scan, Severity
+from gradcheck_cli.records import Report, Scan, Severity
 from gradcheck_cli.settings import LayerIgnore, Settings
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ _OF_PROCESSES = ("threads", "timeout", "memory_limit")
 
 
 def scan(
-    model: nn.Module | Settings | str,
+    model: nn.Module | Settings | str | os.PathLike[str],
     batch: Any = None,
     loss_fn: Any = None,
     *,
@@ -31,7 +33,7 @@ def scan(
 
     `batch`: a tensor, (inputs, target), a dictionary of the model's arguments, or a DataLoader; made up without one.
     `loss_fn`: a function of (output, target), a loss module, or a name such as "cross_entropy"; inferred without one.
-    `optimizer`: an instance, or a name with `lr`. `target` is what the report and a baseline call the model, its class
+    `optimizer`: an instance, or a name with `lr`. `target`: what the report and a baseline call the model, its class
     without it. `options` are those of `gradcheck scan` that judge, measure and try: `seed`, `batches`, `exact`, `no_try`,
     `try_budget`, `select`, `ignore`, `baseline`, `rules`, `per_layer_ignores` ...; no configuration file is read.
 
@@ -41,24 +43,28 @@ def scan(
     """
     from gradcheck_cli import pipeline
 
-    if isinstance(model, Settings):
-        return pipeline.scan(model)
-    if isinstance(model, str):
-        return pipeline.scan(_settings(model, options))
+    if isinstance(model, (Settings, str, os.PathLike)):
+        beside = {"batch": batch, "loss_fn": loss_fn, "optimizer": optimizer, "target": target or None}
+        _refuse([name for name, value in beside.items() if value is not None], "a file says itself what it holds")
+        if isinstance(model, Settings):
+            _refuse(options, "Settings hold all options")
+            return pipeline.scan(model)
+        _refuse(options.keys() & _OF_PROCESSES, "this process has no limits of its own")
+        return pipeline.scan(_settings(os.fspath(model), options))
+    _refuse(options.keys() & {*_OF_FILES, *_OF_PROCESSES}, "it says how a file is loaded, or how its process is limited")
     if isinstance(loss_fn, str):
         options, loss_fn = {**options, "loss": loss_fn}, None
     if isinstance(optimizer, str):
         options, optimizer = {**options, "optimizer": optimizer}, None
-    for name in (*_OF_FILES, *_OF_PROCESSES):
-        if name in options:
-            raise GradcheckError(
-                "E680",
-                f"`{name}` does not go with a model that is already there",
-                "it says how a file is loaded, or how its process is limited",
-                "leave it out, and give the model as it is to be measured",
-            )
     settings = _settings(target or type(model).__name__, options)
+    settings = dataclasses.replace(settings, identity=settings.target)
     return pipeline.scan_given(model, batch, loss_fn, optimizer, settings)
+
+
+def _refuse(names: Iterable[str], why: str) -> None:
+    """Raise E680 for arguments that would be passed over in silence."""
+    for name in sorted(names):
+        raise GradcheckError("E680", f"`{name}` does not go with what is scanned", why, "leave it out")
 
 
 def assert_healthy(
@@ -74,9 +80,13 @@ def assert_healthy(
     Returns the report otherwise. Arguments and errors are those of `scan`.
     """
     __tracebackhide__ = True  # pytest shows the line of the test, not this one
-    report = model if isinstance(model, Report) else scan(model, batch, loss_fn, fail_on=fail_on, **options)
-    worst = report.worst()
-    if worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(fail_on):
+    if isinstance(model, Report):
+        report = model
+        given = {"batch": batch, "loss_fn": loss_fn, **options}
+        _refuse([name for name, value in given.items() if value is not None], "the report has been made already")
+    else:
+        report = scan(model, batch, loss_fn, fail_on=fail_on, **options)
+    if report.fails(fail_on):
         raise AssertionError(as_text(report))
     return report
 
@@ -102,7 +112,7 @@ def _settings(target: str, options: Mapping[str, Any]) -> Settings:
             raise unknown("option", name, [*known, "rules", "per_layer_ignores"])
         elif value is not None:
             values[name] = check(name, list(value) if isinstance(value, tuple) else value, f"`{name}`")
-    return Settings(target=target, identity=target, **values)
+    return Settings(target=target, **values)
 
 
 def _words(selectors: str | Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,21 +167,22 @@ def _wrong_table(file: Path, key: str, form: str, why: str, do: str) -> Gradchec
 
 def _line_of_pattern(file: Path, pattern: str) -> int:
     """Return the 1-based line where a key of `per-layer-ignores` stands, else that of the table."""
-    lines = file.read_text("utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        if re.search(rf"(^|[\s{{,])[\"']?{re.escape(pattern)}[\"']?\s*=", line):
-            return number
-    return line_of(file, "per-layer-ignores")
+    key = re.compile(rf"(^|[\s{{,])[\"']?{re.escape(pattern)}[\"']?\s*=")
+    return next((number for number, line in _own_lines(file) if key.search(line)), line_of(file, "per-layer-ignores"))
 
 
 def line_of(file: Path, key: str) -> int:
     """Return the 1-based line of a key in [tool.gradcheck] or a table below it; 1 when it is written unusually."""
+    named = rf"[\"']?{re.escape(key)}[\"']?"
+    written = re.compile(rf"\s*\[.*\.\s*{named}\s*[\].]|\s*{named}\s*[.=]")
+    return next((number for number, line in _own_lines(file) if written.match(line)), 1)
+
+
+def _own_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines of [tool.gradcheck] and the tables below it, with their numbers."""
     inside = False
     for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
         if re.match(r"\s*\[", line):
             inside = bool(re.match(r"\s*\[\s*tool\s*\.\s*gradcheck\b", line))
-            if inside and re.search(rf"\.\s*[\"']?{re.escape(key)}[\"']?\s*[\].]", line):
-                return number
-        elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
-            return number
-    return 1
+        if inside:
+            yield number, line

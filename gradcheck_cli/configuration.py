@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from gradcheck_cli.config_file import NOTHING, named, nearest, read, shown
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.options import check, fields, unknown
 from gradcheck_cli.settings import CHECKPOINTS, STDOUT, Display, Gate, Settings
-from gradcheck_cli.targets import identity, project_root, split
+from gradcheck_cli.targets import identity, moved, project_root, split
 
 PREFIX = "GRADCHECK_"
 _COUNTED = ("text", "concise")  # formats for people, whose place a count of the rules may take
@@ -44,6 +44,7 @@ def configure_all(
     *,
     config: str | None = None,
     isolated: bool = False,
+    without: Collection[str] = (),
 ) -> tuple[Configured, ...]:
     """Merge the settings of every target; without any, of the `targets` in the file nearest to the working directory.
 
@@ -59,8 +60,11 @@ def configure_all(
                 "no target is given" + (f", and {shown(file)} lists no `targets`" if file else ""),
                 "gradcheck scan model.py",
             )
-    made = [configure(t, flags, environment, config=config, isolated=isolated) for t in dict.fromkeys(targets)]
-    return tuple(made)
+    made = [configure(target, flags, environment, config=config, isolated=isolated, without=without) for target in targets]
+    once: dict[str, Configured] = {}
+    for one in made:
+        once.setdefault(one.settings.identity, one)
+    return tuple(once.values())
 
 
 def configure(
@@ -70,8 +74,12 @@ def configure(
     *,
     config: str | None = None,
     isolated: bool = False,
+    without: Collection[str] = (),
 ) -> Configured:
-    """Merge all sources into one. Raises E674 to E680 for what is unknown, of the wrong type or contradictory."""
+    """Merge all sources into one; options that a command is `without` keep their defaults.
+
+    Raises E674 to E680 for what is unknown, of the wrong type or contradictory.
+    """
     file = _chosen(target, config, isolated)
     table = read(file) if file else NOTHING
     values: dict[str, Any] = dict(table.values)
@@ -82,9 +90,12 @@ def configure(
     given = {name: check(name, value, f"--{fields()[name].key}") for name, value in flags.items() if value is not None}
     values.update(given)
     origins.update({name: f"--{fields()[name].key}" for name in given})
+    for name in without:
+        values.pop(name, None)
+        origins.pop(name, None)
     split = {record: {n: v for n, v in values.items() if fields()[n].record is record} for record in (Settings, Gate, Display)}
     settings = Settings(
-        target=target,
+        target=moved(target, Path()),
         rules=table.rules,
         per_layer_ignores=table.ignores,
         identity=identity(target, project_root(Path())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcheck_cli import __version__, phase
@@ -11,6 +12,7 @@ from gradcheck_cli.gate.decide import decide
 from gradcheck_cli.records import Outline, Report
 from gradcheck_cli.remedies import prescribe
 from gradcheck_cli.settings import Settings
+from gradcheck_cli.targets import identity, project_root
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +25,8 @@ def scan(settings: Settings) -> Report:
     from gradcheck_cli.loading import load
 
     phase.enter("loading the target")
-    return examine(load(settings), settings)
+    known = settings.identity or identity(settings.target, project_root(Path()))
+    return examine(load(settings), dataclasses.replace(settings, identity=known))
 
 
 def scan_given(model: nn.Module, batch: Any, loss_fn: Any, optimizer: Any, settings: Settings) -> Report:
@@ -52,7 +55,13 @@ def examine(subject: Subject, settings: Settings) -> Report:
     phase.enter("measuring one forward and backward pass")
     seen = diagnose(subject, settings)
     phase.enter("judging")
-    report = Report(tool_version=__version__, profiles=seen.profiles, findings=seen.findings, settings=_echo(settings))
+    report = Report(
+        tool_version=__version__,
+        profiles=seen.profiles,
+        findings=seen.findings,
+        settings=_echo(settings),
+        identity=settings.identity,
+    )
     report = decide(report, subject.comments, settings)
     report = dataclasses.replace(report, prescriptions=prescribe(report.profiles, report.findings))
     if settings.no_try or not any(p.edits for p in report.prescriptions):

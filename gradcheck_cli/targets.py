@@ -37,9 +37,21 @@ def project_root(folder: Path) -> Path:
     return folder
 
 
+def moved(target: str, folder: Path) -> str:
+    """Return the target with its file as seen from a folder, plainly written; the name of a module stays as it is."""
+    place, name = split(target)
+    if is_file(place):
+        place = Path(os.path.relpath(place, folder)).as_posix()
+    return f"{place}:{name}" if name else place
+
+
+def seen_from_root() -> str:
+    """Return the working directory as seen from the root of its project; "." when it is the root."""
+    return Path(os.path.relpath(Path.cwd(), project_root(Path()))).as_posix()
+
+
 def identity(target: str, root: Path) -> str:
     """Return the target as it is the same from every folder of the project and however its path is written."""
     place, name = split(target)
-    if is_file(place):
-        place = Path(os.path.relpath(os.path.realpath(place), root)).as_posix()
-    return f"{place}:{name}" if name else place
+    real = os.path.realpath(place) if is_file(place) else place
+    return moved(f"{real}:{name}" if name else real, root)

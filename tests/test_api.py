@@ -129,7 +129,8 @@ def test_options_select_ignore_and_set_limits() -> None:
         ({"sed": 1}, "E674", "did you mean `seed`?"),
         ({"seed": -1}, "E675", ""),
         ({"select": "GC999"}, "E678", ""),
-        ({"device": "cuda"}, "E680", "leave it out, and give the model as it is to be measured"),
+        ({"device": "cuda"}, "E680", "leave it out"),
+        ({"timeout": 3}, "E680", "leave it out"),
         ({"baseline": "none.json"}, "E683", ""),
     ],
 )
@@ -138,6 +139,18 @@ def test_a_wrong_option_is_the_error_that_the_flag_would_be(options: dict[str, o
         scan(shallow(), batch(), "cross_entropy", no_try=True, **options)
     assert caught.value.id == id
     assert do in caught.value.do
+
+
+@pytest.mark.parametrize("beside", [{"batch": 3}, {"loss_fn": "mse"}, {"optimizer": "sgd"}, {"target": "x"}, {"threads": 1}])
+def test_what_a_file_says_itself_cannot_be_given_beside_it(beside: dict[str, object]) -> None:
+    with pytest.raises(GradcheckError) as caught:
+        scan("model.py", **beside)
+    assert (caught.value.id, caught.value.what) == ("E680", f"`{next(iter(beside))}` does not go with what is scanned")
+    report = scan(shallow(), batch(), "cross_entropy", no_try=True)
+    with pytest.raises(GradcheckError, match="does not go with"):
+        assert_healthy(report, batch())
+    with pytest.raises(GradcheckError, match="does not go with"):
+        scan(Settings(target="model.py"), seed=3)
 
 
 def test_what_is_no_model_is_an_error() -> None:
@@ -151,7 +164,9 @@ def test_a_path_and_settings_scan_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     Path("model.py").write_text("from torch import nn\nmodel = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))\n")
     by_path = scan("model.py", no_try=True)
     assert by_path.target == "model.py"
-    assert to_dict(scan(Settings(target="model.py", no_try=True, identity="model.py"))) == to_dict(by_path)
+    assert to_dict(scan(Settings(target="model.py", no_try=True))) == to_dict(by_path)
+    assert to_dict(scan(Path("model.py"), no_try=True)) == to_dict(by_path)
+    assert by_path.identity == scan(f"../{tmp_path.name}/model.py", no_try=True).identity
 
 
 def test_assert_healthy_raises_with_the_text_report_and_returns_it_otherwise() -> None:

@@ -74,7 +74,7 @@ def run(arguments: list[str]) -> int:
     try:
         app(own, prog_name="gradcheck", obj=Invocation(tuple(own), tuple(script)))
     except SystemExit as stop:
-        if own[:1] == ["scan"] and (misread := usage_error(stop)) is not None:
+        if own[:1] in (["scan"], ["compare"]) and (misread := usage_error(stop)) is not None:
             leave_documents(misread, outputs_asked_for(own, os.environ))
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
     except GradcheckError as error:

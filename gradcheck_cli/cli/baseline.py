@@ -31,7 +31,8 @@ DEFAULT = "gradcheck-baseline.json"
 # Options of reports and of what a report leads to: this command shows none and tries nothing.
 _NOT_HERE = {"no_try", "try_all", "try_budget", "fail_on", "exit_zero", "compare", "fail_on_regression"}
 _OF_REPORTS = {"format", "output_file", "layers", "depth", "statistics", "color"}
-_options = functools.partial(with_options, without=_NOT_HERE | _OF_REPORTS)
+_WITHOUT = _NOT_HERE | _OF_REPORTS
+_options = functools.partial(with_options, without=_WITHOUT)
 
 baseline = typer.Typer(
     name="baseline", help="Write or prune the file of known findings.", rich_markup_mode=None, no_args_is_help=True
@@ -93,7 +94,7 @@ def _prepared(
     context: typer.Context, targets: list[str] | None, flags: dict[str, Any], config: str | None, isolated: bool
 ) -> tuple[Configured, ...]:
     end_on_signals()
-    return prepare(context.obj, targets or (), flags, config=config, isolated=isolated)
+    return prepare(context.obj, targets or (), flags, config=config, isolated=isolated, without=_WITHOUT)
 
 
 def _file(configured: Sequence[Configured]) -> str:

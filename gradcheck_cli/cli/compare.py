@@ -52,7 +52,7 @@ def compare(
 
     Gradients are taken relative to the one at the loss end, so that the scale of the loss makes no difference.
     """
-    outputs = [(format, output_file)]
+    outputs = [(format, output_file)] if format in _FORMATS else []
     try:
         look = Look(format=_format(format), layers=check("layers", layers, "--layers"))
         limit = None if fail_on_regression is None else check("fail_on_regression", fail_on_regression, "--fail-on-regression")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from gradcheck_cli.cli.sources import source_lines
 from gradcheck_cli.cli.terminal import append, emit, save, screen
@@ -16,7 +14,7 @@ from gradcheck_cli.reporting import render
 from gradcheck_cli.reporting.base import Look, RulePage
 from gradcheck_cli.reporting.clean import clean
 from gradcheck_cli.rules import declared
-from gradcheck_cli.targets import project_root
+from gradcheck_cli.targets import seen_from_root
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub shows on a job's page
 
@@ -51,7 +49,7 @@ def _look(place: Look, form: str, scans: Sequence[Scan], configured: Configured)
         hints=not display.quiet,
         source=source_lines(scans),
         rules=tuple(RulePage(rule=file.rule, page=file.page) for file in declared()),
-        folder=Path(os.path.relpath(Path.cwd(), project_root(Path()))).as_posix(),
+        folder=seen_from_root(),
     )
 
 

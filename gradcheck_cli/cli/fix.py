@@ -24,6 +24,7 @@ from gradcheck_cli.reporting.clean import clean
 # Options that would change nothing here. A baseline accepts findings; who wants them mended does not accept them.
 _OF_REPORTS = {"no_try", "format", "output_file", "layers", "depth", "color", "fail_on", "statistics"}
 _OF_GATES = {"baseline", "compare", "fail_on_regression", "exit_zero", "jobs"}
+_WITHOUT = _OF_REPORTS | _OF_GATES
 _CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pt2", ".torchscript", ".jit")
 _BUDGET_FOR_ALL = 60.0  # seconds that trying every suggestion gets at least
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # imported when a patch is made, so that --help stays quick
     from gradcheck_cli.records import Report
 
 
-@functools.partial(with_options, without=_OF_REPORTS | _OF_GATES)
+@functools.partial(with_options, without=_WITHOUT)
 def fix(
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="model.py, model.py:name or package.module:name.")],
@@ -51,8 +52,8 @@ def fix(
     from gradcheck_cli.configuration import configure
 
     end_on_signals()
-    configured = configure(target, flags, os.environ, config=config, isolated=isolated)
-    settings = dataclasses.replace(configured.settings, script_args=context.obj.script, no_try=False, baseline=None)
+    configured = configure(target, flags, os.environ, config=config, isolated=isolated, without=_WITHOUT)
+    settings = dataclasses.replace(configured.settings, script_args=context.obj.script)
     configured = dataclasses.replace(configured, settings=settings)
     _refuse_checkpoint(settings.target)
     check_settings(configured)

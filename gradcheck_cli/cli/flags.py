@@ -39,6 +39,7 @@ def wants_json(form: str) -> bool:
 
 def with_options(command: _Command, without: Collection[str] = ()) -> _Command:
     """Give a command every option but those named as a flag in place of its `**flags`."""
+    assert fields().keys() >= set(without), "a misspelt name would leave its option in"
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
     parameters = [*own, *(_flag(field) for field in fields().values() if field.name not in without)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -13,29 +13,32 @@ Outputs = Sequence[tuple[str | None, str | None]]
 
 
 def leave_documents(error: GradcheckError, outputs: Outputs, *, target: str = "", to_files: bool = False) -> None:
-    """Say "no verdict" where a machine expects the report; on stdout, where the file may be what is wrong."""
+    """Say "no verdict" where a machine expects the report; on stdout, where the file may be what is wrong.
+
+    A person reads it on stderr, and in a file where an earlier report would stay.
+    """
     for form, file in outputs:
-        if file in (None, "", STDOUT):
-            if text := _document(error, form, target):
-                emit(text)
-        elif to_files and (text := _document(error, form, target)):
-            save(text, str(file))
-        elif not to_files and len(outputs) == 1 and (text := _document(error, form, target)):
-            emit(text)
+        on_screen = file in (None, "", STDOUT)
+        if on_screen or (not to_files and len(outputs) == 1):
+            if form != "text":
+                emit(_document(error, form, target))
+        elif to_files:
+            save(_document(error, form, target), str(file))
 
 
 def _document(error: GradcheckError, form: str | None, target: str) -> str:
-    """Render the absence of a verdict; nothing for people, who read stderr, nor in a form that there is not."""
+    """Render the absence of a verdict; nothing in a form that there is not."""
     import typing
 
     from gradcheck_cli.records import Scan
     from gradcheck_cli.reporting import render
     from gradcheck_cli.reporting.base import Look
     from gradcheck_cli.settings import Format
+    from gradcheck_cli.targets import seen_from_root
 
-    if form in (None, "text") or form not in typing.get_args(Format):
+    if form not in typing.get_args(Format):
         return ""
-    return render((Scan(target=target, error=error.failure()),), Look(format=str(form)))
+    return render((Scan(target=target, error=error.failure()),), Look(format=str(form), folder=seen_from_root()))
 
 
 def outputs_asked_for(arguments: Sequence[str], environment: Mapping[str, str]) -> Outputs:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,12 +43,16 @@ def prepare(
     *,
     config: str | None,
     isolated: bool,
+    without: Collection[str] = (),
 ) -> tuple[Configured, ...]:
-    """Return the checked settings of every target. Raises E674 to E684."""
+    """Return the checked settings of every target; options that a command is `without` keep their defaults.
+
+    Raises E674 to E681.
+    """
     from gradcheck_cli.configuration import configure_all
 
     given = paired(flags, invocation.arguments)
-    made = configure_all(targets, given, os.environ, config=config, isolated=isolated)
+    made = configure_all(targets, given, os.environ, config=config, isolated=isolated, without=without)
     made = tuple(
         dataclasses.replace(one, settings=dataclasses.replace(one.settings, script_args=invocation.script)) for one in made
     )

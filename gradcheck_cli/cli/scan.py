@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradcheck_cli.cli.comparing import check_earlier, with_comparisons
+from gradcheck_cli.cli.comparing import read_earlier, with_comparisons
 from gradcheck_cli.cli.flags import with_options
 from gradcheck_cli.cli.no_verdict import leave_documents, outputs_asked_for
 from gradcheck_cli.cli.preparing import ConfigFile, Isolated, Targets, check_baselines, end_on_signals, prepare
@@ -21,7 +21,7 @@ from gradcheck_cli.errors import GradcheckError
 
 if TYPE_CHECKING:  # imported when a scan runs, so that --help stays quick
     from gradcheck_cli.configuration import Configured
-    from gradcheck_cli.records import Report, Severity
+    from gradcheck_cli.records import Scan
 
 
 @with_options
@@ -46,16 +46,16 @@ def scan(
     asked = outputs_asked_for(context.obj.arguments, os.environ)
     try:
         configured = prepare(context.obj, targets or (), flags, config=config, isolated=isolated)
-        check_earlier(configured[0].gate)
+        if show_settings:
+            from gradcheck_cli.cli.settings_text import settings_text
+
+            emit(settings_text(configured))
+            return
+        earlier = read_earlier(configured[0].gate)
         check_baselines(configured)
     except GradcheckError as error:
         leave_documents(error, asked)
         raise
-    if show_settings:
-        from gradcheck_cli.cli.settings_text import settings_text
-
-        emit(settings_text(configured))
-        return
     if show_layers:
         from gradcheck_cli.cli.show_layers import show_layers_of
 
@@ -66,13 +66,13 @@ def scan(
     except Interrupted as early:
         _deliver_interrupted(early.ended, configured)
         raise typer.Exit(130) from None
-    code = _deliver(ended, configured)
+    code = _deliver(ended, configured, earlier)
     if configured[0].display.verbose:
         sys.stderr.write(f"{time.monotonic() - begun:.1f} s\n")
     raise typer.Exit(code)
 
 
-def _deliver(ended: Sequence[Ended], configured: Sequence[Configured]) -> int:
+def _deliver(ended: Sequence[Ended], configured: Sequence[Configured], earlier: Sequence[Scan] | None) -> int:
     """Show errors and reports, and return the exit code."""
     from gradcheck_cli.cli.delivery import deliver
     from gradcheck_cli.gate.suppression import settle
@@ -84,9 +84,9 @@ def _deliver(ended: Sequence[Ended], configured: Sequence[Configured]) -> int:
     if errors and len(ended) == 1:
         leave_documents(errors[0], first.display.outputs, target=ended[0].target, to_files=True)
         return 2
-    scans, compared = with_comparisons(settle([one.scan() for one in ended]), first.gate)
+    scans, compared = with_comparisons(settle([one.scan() for one in ended]), earlier, first.gate.fail_on_regression)
     deliver(scans, first, os.environ)
-    found = [exit_code(s.report, c.settings.fail_on) for s, c in zip(scans, configured, strict=True) if s.report]
+    found = [s.report.fails(c.settings.fail_on) for s, c in zip(scans, configured, strict=True) if s.report]
     code = 2 if errors else max(compared, *found)
     return 0 if first.gate.exit_zero and code == 1 else code
 
@@ -101,11 +101,3 @@ def _deliver_interrupted(ended: Sequence[Ended], configured: Sequence[Configured
     verdicts = f"{known} of {len(ended)} targets have a verdict" if len(ended) > 1 else "the trials were cut short"
     said = verdicts if known else "there is no verdict yet"
     show_error(GradcheckError("E573", "interrupted", said, "run it again"), with_trace=False)
-
-
-def exit_code(report: Report, fail_on: Severity) -> int:
-    """Return 1 when a finding is at least as grave as `fail_on`, else 0."""
-    from gradcheck_cli.records import SEVERITIES
-
-    worst = report.worst()
-    return int(worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(fail_on))

@@ -14,25 +14,31 @@ if TYPE_CHECKING:
 
 
 def settings_text(targets: Sequence[Configured]) -> str:
-    """Write the settings of each target as a pyproject.toml would hold them, the origin behind each as a comment."""
-    return "\n".join("\n".join(map(clean, _lines(target))) + "\n" for target in targets)
+    """Write the settings of each target as a pyproject.toml would hold them, the origin behind each as a comment.
+
+    How the results of all are gated and shown is what the first target's sources say, and stands there alone.
+    """
+    return "\n".join("\n".join(map(clean, _lines(target, whole=target is targets[0]))) + "\n" for target in targets)
 
 
-def _lines(target: Configured) -> Iterator[str]:
+def _lines(target: Configured, *, whole: bool) -> Iterator[str]:
     yield f"# {target.settings.target} (configuration: {target.file or 'none'})"
     yield "[tool.gradcheck]"
+    holders = (target.settings, target.gate, target.display) if whole else (target.settings,)
     for name, field in fields().items():
-        holder = next(h for h in (target.settings, target.gate, target.display) if isinstance(h, field.record))
+        holder = next((h for h in holders if isinstance(h, field.record)), None)
+        if holder is None:
+            continue
         value, origin = getattr(holder, name), target.origins.get(name, "default")
         if value is None:
             yield f"# {field.key} is not set"
         else:
-            yield f"{field.key} = {_toml(value)}  # {origin}"
+            yield f"{'# ' * field.option.flag_only}{field.key} = {_toml(value)}  # {origin}"
     ignores = {ignore.pattern: ignore.selectors for ignore in target.settings.per_layer_ignores}
     if ignores:
         yield f"per-layer-ignores = {_toml(ignores)}  # {target.file}"
     for rule, limits in target.settings.rules.items():
-        yield f"rules.{_toml(rule) if '.' in rule else rule} = {_toml(limits)}  # {target.file}"
+        yield f"rules.{rule} = {_toml(limits)}  # {target.file}"
 
 
 def _toml(value: Any) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,21 +21,24 @@ from gradcheck_cli.records import (
     Report,
     Scan,
     Suppressed,
+    at_least,
     to_dict,
 )
 from gradcheck_cli.rules import gc901_unused_suppression
-from gradcheck_cli.rules.effect import read_effect
-from gradcheck_cli.rules.reading import Quantity
+from gradcheck_cli.rules.effect import read_effect, worsening
+from gradcheck_cli.rules.reading import Quantity, Reading
 from gradcheck_cli.settings import Settings
 
 _NAMED = ("seed", "batches", "device", "dtype")  # conditions that are named where they differ
 _HASHED = ("init", "loss", "reduce", "optimizer", "lr", "input", "unfreeze", "exact", "rules")  # settings behind the one hash
 
-# By how much a known finding may get worse before it counts again. Chosen by us: an order of magnitude of a gradient, and for
-# a share and for a count, steps that no second run of the same model takes (benchmarks/stability.py).
+# By how much the number behind a known finding may get worse before it counts again: an order of magnitude of a gradient or
+# of a ratio, a fifth of all units or samples, twice a count. Chosen by us.
 MARGIN_DECADES = 1.0
 MARGIN_SHARE = 0.2
-MARGIN_COUNT = 2.0  # times
+MARGIN_DOUBLINGS = 1.0
+_ROUNDING = 1e-9  # what is worse by the margin itself counts, also where a difference of floats falls just short of it
+_A = {"error": "an error", "warning": "a warning", "note": "a note"}
 
 
 def apply_baseline(report: Report, baseline: Baseline, settings: Settings) -> Report:
@@ -68,7 +70,7 @@ def apply_baseline(report: Report, baseline: Baseline, settings: Settings) -> Re
 
 
 def _matched(entries: Sequence[BaselineEntry], findings: Iterable[Finding]) -> dict[str, BaselineEntry]:
-    """Pair findings with entries by fingerprint, and what a whole path causes by code.
+    """Pair findings with entries by fingerprint, and what is about a whole path by rule and path.
 
     A finding about a path blames the kind of layer that loses most; where two kinds lose about the same, which of them it
     names is a matter of rounding, and it is known all the same.
@@ -78,44 +80,37 @@ def _matched(entries: Sequence[BaselineEntry], findings: Iterable[Finding]) -> d
     match = {f.fingerprint: by_print[f.fingerprint] for f in findings if f.fingerprint in by_print}
     taken = {entry.fingerprint for entry in match.values()}
     for finding in findings:
-        if finding.fingerprint not in match and "blame_layers" in finding.facts:
-            left = [e for e in entries if e.code == finding.code and e.fingerprint not in taken]
-            if left:
-                match[finding.fingerprint] = left[0]
-                taken.add(left[0].fingerprint)
+        path = finding.facts.get("entry")
+        if finding.fingerprint in match or path is None:
+            continue
+        left = [e for e in entries if (e.code, e.entry) == (finding.code, path) and e.fingerprint not in taken]
+        if left:
+            match[finding.fingerprint] = left[0]
+            taken.add(left[0].fingerprint)
     return match
 
 
 def _worsened(entry: BaselineEntry, finding: Finding, report: Report, settings: Settings) -> str:
-    """Say by how much a known finding has become worse, in words; empty when it is within the margin."""
+    """Say in what a known finding has become worse than its margin allows; empty when it has not."""
+    if finding.severity != entry.severity and at_least(finding.severity, entry.severity):
+        return f"it was {_A[entry.severity]} when the baseline was written, and is {_A[finding.severity]}"
     now = _measured(finding, report, settings)
     if now is None or entry.value is None or (now[0].label, now[0].unit) != (entry.label, entry.unit):
         return ""
-    quantity, value = now
-    if not math.isfinite(value):
-        worse = math.isfinite(entry.value)
-    else:
-        worse = math.isfinite(entry.value) and _step(quantity, entry.value, value) >= 1.0
+    quantity, reading = now
+    if worsening(quantity, entry.value, reading) < _margin(quantity) - _ROUNDING:
+        return ""
     unit = f" {entry.unit}" if entry.unit == "decades" else ""
-    return f"it was {entry.value:.3g}{unit} when the baseline was written, and is {value:.3g}{unit}" if worse else ""
+    return f"it was {entry.value:.3g}{unit} when the baseline was written, and is {reading.value:.3g}{unit}"
 
 
-def _step(quantity: Quantity, before: float, now: float) -> float:
-    """Return how many margins a number has moved to the bad side; of "either" side, away from where it was."""
-    if quantity.unit == "decades":
-        moved = (now - before) / MARGIN_DECADES
-    elif quantity.log:
-        moved = math.log10(max(now, 1e-300) / max(before, 1e-300)) / MARGIN_DECADES
-    elif quantity.unit == "share":
-        moved = (now - before) / MARGIN_SHARE
-    else:
-        moved = math.log(max(now, 1e-300) / max(before, 1e-300)) / math.log(MARGIN_COUNT)
-    if quantity.worse == "either":
-        return abs(moved)
-    return moved + 1e-9 if quantity.worse == "above" else -moved + 1e-9  # 2.0 / 1.0 is not below a margin of 2
+def _margin(quantity: Quantity) -> float:
+    if quantity.unit == "decades" or quantity.log:
+        return MARGIN_DECADES
+    return MARGIN_SHARE if quantity.unit == "share" else MARGIN_DOUBLINGS
 
 
-def _measured(finding: Finding, report: Report, settings: Settings) -> tuple[Quantity, float] | None:
+def _measured(finding: Finding, report: Report, settings: Settings) -> tuple[Quantity, Reading] | None:
     return None if finding.code == gc901_unused_suppression.RULE.code else read_effect(finding, report.profiles, settings)
 
 
@@ -184,9 +179,10 @@ def _entry(finding: Finding, report: Report, settings: Settings, reason: str) ->
         name=finding.name,
         layer=finding.layer,
         parameter=finding.parameter,
+        entry=str(finding.facts.get("entry", "")),
         severity=finding.severity,
         label=measured[0].label if measured else "",
         unit=measured[0].unit if measured else "",
-        value=measured[1] if measured else None,
+        value=measured[1].value if measured else None,
         reason=reason,
     )

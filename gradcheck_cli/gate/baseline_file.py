@@ -44,7 +44,7 @@ def read_baseline(path: str) -> Baseline:
         file = Path(path)
         if file.stat().st_size > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST >> 20} MiB")
-        document = json.loads(file.read_text("utf-8"))
+        document = json.loads(file.read_bytes())  # finds a byte order mark, which an editor may leave
         if not isinstance(document, dict) or not isinstance(document.get("findings"), list):
             raise ValueError("it has no list of findings")
         version = str(document.get("schema_version", ""))
@@ -71,7 +71,7 @@ def _unreadable(path: str, why: str) -> GradcheckError:
         "E683",
         f"cannot read the baseline {path}",
         why,
-        f"write it with: gradcheck baseline write --baseline {path}",
+        f"write it with: gradcheck baseline write model.py --baseline {path}",
     )
 
 

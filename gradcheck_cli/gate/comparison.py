@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.gate.levels import layer_shifts, only_in, spine_shifts
@@ -21,7 +21,7 @@ from gradcheck_cli.records import (
     Verdict,
     to_dict,
 )
-from gradcheck_cli.targets import is_file, split
+from gradcheck_cli.targets import moved
 
 _GRAVEST: tuple[Verdict, ...] = ("worse", "better", "changed", "alike")
 _Pairs = Sequence[tuple[Profile, Profile]]
@@ -41,7 +41,13 @@ def compare(old: Report, new: Report) -> Comparison:
         objectives=objectives,
         new_findings=fresh,
         gone_findings=gone,
-        remarks=(*_other_conditions(pairs), *_other_rules(old, new), *_other_losses(old, new, pairs), *_other_spines(pairs)),
+        remarks=(
+            *_other_names(old, new),
+            *_other_conditions(pairs),
+            *_other_rules(old, new),
+            *_other_losses(old, new, pairs),
+            *_other_spines(pairs),
+        ),
     )
 
 
@@ -81,19 +87,18 @@ def _paired_scans(old: Sequence[Scan], new: Sequence[Scan]) -> Iterator[tuple[Sc
     if len(old) == len(new) == 1:
         yield new[0], old[0]
         return
-    earlier = {_identity(scan.target): scan for scan in reversed(old)}
-    for scan in new:
-        yield scan, earlier.get(_identity(scan.target))
-    now = {_identity(scan.target) for scan in new}
-    for scan in old:
-        if _identity(scan.target) not in now:
+    earlier = {_identity(scan.target, scan.report): scan for scan in reversed(old)}
+    now = {_identity(scan.target, scan.report): scan for scan in new}
+    for name, scan in now.items():
+        yield scan, earlier.get(name)
+    for name, scan in earlier.items():
+        if name not in now:
             yield None, scan
 
 
-def _identity(target: str) -> str:
-    """The target, however its path is written; without a look at the disk, which may hold neither of the two."""
-    place, name = split(target)
-    return f"{posixpath.normpath(place) if is_file(place) else place}:{name}"
+def _identity(target: str, report: Report | None) -> str:
+    """What a target is known by; of a failed one, or in a report before schema 1.2, what it is called."""
+    return (report.identity if report else "") or moved(target, Path())
 
 
 def _compare_scan(old: Scan | None, new: Scan | None) -> Comparison | Uncompared:
@@ -197,11 +202,14 @@ def _in_short(report: Report) -> ComparedReport:
     )
 
 
+def _other_names(old: Report, new: Report) -> Iterator[str]:
+    if _identity(old.target, old) != _identity(new.target, new):
+        yield "the two reports are of targets with different names"
+
+
 def _other_conditions(pairs: _Pairs) -> Iterator[str]:
     """Say what the two were measured under differently: part of the change may be its doing."""
     old, new = pairs[0]
-    if _identity(old.target) != _identity(new.target):
-        yield "the two reports are of targets with different names"
     conditions = (
         ("seed", old.seed, new.seed),
         ("batch size", old.batch_size, new.batch_size),

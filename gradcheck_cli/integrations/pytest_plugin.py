@@ -202,8 +202,4 @@ def _read(target: str, answer: str) -> Scan | None:
 
 def _fails(report: Report) -> bool:
     """Say whether a scan that exits with 1 does so for more than an unused suppression."""
-    from gradcheck_cli.records import SEVERITIES
-
-    worst = report.worst()
-    limit = SEVERITIES.index(report.settings.get("fail_on", "error"))
-    return report.comparison is not None or (worst is not None and SEVERITIES.index(worst) <= limit)
+    return report.comparison is not None or report.fails(report.settings.get("fail_on", "error"))

@@ -37,6 +37,7 @@ from gradcheck_cli.records.findings import (
     TrainingProbe,
     TrainingRuns,
     Trial,
+    at_least,
 )
 from gradcheck_cli.records.gating import (
     BaselineCheck,
@@ -136,6 +137,7 @@ __all__ = [
     "Uncompared",
     "UnitFacts",
     "Verdict",
+    "at_least",
     "from_dict",
     "to_dict",
 ]

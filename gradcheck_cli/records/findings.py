@@ -12,6 +12,11 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
+def at_least(severity: Severity, bar: Severity) -> bool:
+    """Whether a severity is as grave as the bar, or graver."""
+    return SEVERITIES.index(severity) <= SEVERITIES.index(bar)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """A number a rule compares with: its unit, and where it comes from."""

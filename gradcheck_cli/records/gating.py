@@ -41,6 +41,7 @@ class BaselineEntry:
     name: str
     layer: str
     parameter: str | None = None
+    entry: str = ""  # where the path ends that the finding is about; empty where it is about a layer
     severity: Severity
     label: str = ""  # what was measured: "drop"; empty where the rule has no number for it
     unit: str = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradcheck_cli.records.comparison import Comparison
-from gradcheck_cli.records.findings import SEVERITIES, Finding, Prescription, Severity, Trial
+from gradcheck_cli.records.findings import SEVERITIES, Finding, Prescription, Severity, Trial, at_least
 from gradcheck_cli.records.gating import BaselineCheck, CloseCall, Suppressed
 from gradcheck_cli.records.layers import SourceSite
 from gradcheck_cli.records.profile import SCHEMA_VERSION, Profile
@@ -25,6 +25,7 @@ class Report:
     prescriptions: tuple[Prescription, ...] = ()
     trials: tuple[Trial, ...] = ()  # for each finding in the findings' order, best first
     settings: Mapping[str, Any] = field(default_factory=dict)  # what the verdict depends on, echoed
+    identity: str = ""  # the target as fingerprints and comparisons know it, from whichever folder it was scanned
     checked: tuple[str, ...] = ()  # codes of the rules that were asked
     suppressed: tuple[Suppressed, ...] = ()  # found, but accepted by a comment, a setting or the baseline
     baseline: BaselineCheck | None = None
@@ -50,6 +51,10 @@ class Report:
     def worst(self) -> Severity | None:
         """The gravest severity among the findings, None when there is none."""
         return next((s for s in SEVERITIES if any(f.severity == s for f in self.findings)), None)
+
+    def fails(self, bar: Severity) -> bool:
+        """Whether a finding is at least as grave as the bar."""
+        return any(at_least(f.severity, bar) for f in self.findings)
 
     def prescriptions_for(self, finding: Finding) -> list[Prescription]:
         """Return the suggestions for a finding, in the order to try them."""

@@ -37,7 +37,6 @@ class Look:
     unicode: bool = True
     verbose: bool = False
     hints: bool = True
-    statistics: bool = False
     source: Mapping[tuple[str, int], str] = field(default_factory=dict)
     rules: tuple[RulePage, ...] = ()
     folder: str = ""

@@ -9,14 +9,14 @@ from gradcheck_cli.reporting import comparison_words as words
 from gradcheck_cli.reporting.markdown_text import code, prose
 
 
-def markdown(comparison: Comparison, layers: str = "worst") -> str:
-    """Render one comparison; `layers` as in Look."""
+def markdown(comparison: Comparison, layers: str = "worst", *, below: bool = False) -> str:
+    """Render one comparison; `layers` as in Look. `below` a report, which has named the target."""
     full = layers == "all"
-    target = words.targets(comparison)
+    heading = "#### Since the earlier report" if below else f"### {code(words.targets(comparison))}"
     return "".join(
         f"{line}\n"
         for line in (
-            f"### {code(target)}: {comparison.verdict}",
+            f"{heading}: {comparison.verdict}",
             "",
             prose(f"{words.headline(comparison)}."),
             "",

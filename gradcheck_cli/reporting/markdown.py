@@ -74,7 +74,7 @@ def _section(scan: Scan, look: Look) -> Iterator[str]:
         yield from _part(_footing(scan.report))
         if scan.report.comparison is not None:
             yield ""
-            yield from comparison_markdown.markdown(scan.report.comparison, look.layers).rstrip("\n").split("\n")
+            yield from comparison_markdown.markdown(scan.report.comparison, look.layers, below=True).rstrip("\n").split("\n")
 
 
 def _failed(scan: Scan, failure: Failure, look: Look) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from gradcheck_cli.records import Outline, to_dict
+from gradcheck_cli import __version__
+from gradcheck_cli.records import SCHEMA_VERSION, Failure, LayerOutline, Outline, to_dict
 from gradcheck_cli.reporting.base import Look
 from gradcheck_cli.reporting.json import dump
 from gradcheck_cli.reporting.numbers import counted, plural
@@ -24,7 +25,7 @@ def render(outlines: Sequence[Outline], look: Look) -> str:
         parameters = sum(layer.parameters for layer in outline.layers)
         told = f" · {outline.model_kind} · {plural(len(outline.layers), 'module')} · {counted(parameters)} parameters"
         page.add(Text.assemble(said(outline.target, "bold"), said(told)), hang=2)
-        rows = [[Text(head, style="dim") for head in _HEADS], *map(_cells, _by_name(outline))]
+        rows = [[Text(head, style="dim") for head in _HEADS], *map(_cells, outline.layers)]
         widths = [max(row[column].cell_len for row in rows) for column in range(len(_HEADS))]
         while 2 + sum(widths) + 2 * len(widths) > page.width and max(widths) > _NARROWEST:
             widths[widths.index(max(widths))] -= 1
@@ -33,31 +34,24 @@ def render(outlines: Sequence[Outline], look: Look) -> str:
     return page.render()
 
 
-def _by_name(outline: Outline) -> list[tuple[str, str, int, int, str]]:
-    """Return (name, kind, parameters, trainable ones, place) of each layer, in the model's own order."""
+def _cells(layer: LayerOutline) -> list[Text]:
+    alike = f" = {', '.join(layer.aliases)}" if layer.aliases else ""
+    some = f"{counted(layer.trainable)} trainable" if layer.trainable else "frozen"
     return [
-        (
-            layer.name or "(root)",
-            layer.kind + (f" = {', '.join(layer.aliases)}" if layer.aliases else ""),
-            layer.parameters,
-            layer.trainable,
-            f"{layer.site.file}:{layer.site.line}" if layer.site else "",
-        )
-        for layer in outline.layers
+        Text.assemble(said(layer.name or "(root)"), " ", said(f"{layer.kind}{alike}", "dim")),
+        Text(counted(layer.parameters) if layer.parameters else ""),
+        Text("" if layer.trainable == layer.parameters else some),
+        said(f"{layer.site.file}:{layer.site.line}" if layer.site else ""),
     ]
 
 
-def _cells(row: tuple[str, str, int, int, str]) -> list[Text]:
-    name, kind, parameters, trainable, place = row
-    state = "" if trainable == parameters else "frozen" if not trainable else f"{counted(trainable)} trainable"
-    return [
-        Text.assemble(said(name), " ", said(kind, "dim")),
-        Text(counted(parameters) if parameters else ""),
-        Text(state),
-        said(place),
+def as_json(outlined: Sequence[tuple[str, Outline | Failure | None]]) -> str:
+    """Return the layers of one target, or of several under `outlines`; an error stands in the place of what failed."""
+    head = {"schema_version": SCHEMA_VERSION, "tool_version": __version__}
+    if len(outlined) == 1:
+        _, only = outlined[0]
+        return dump(to_dict(only) if isinstance(only, Outline) else {**head, "error": to_dict(only)})
+    parts = [
+        {"target": target, "outline" if isinstance(made, Outline) else "error": to_dict(made)} for target, made in outlined
     ]
-
-
-def as_json(outlines: Sequence[Outline]) -> str:
-    """Return the layers of one model, or of several under `outlines`."""
-    return dump(to_dict(outlines[0]) if len(outlines) == 1 else {"outlines": to_dict(list(outlines))})
+    return dump({**head, "outlines": parts})

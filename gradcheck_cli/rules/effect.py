@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gradcheck_cli.records import Effect, Finding, Profile
 from gradcheck_cli.rules import RuleFile, load_rules
 from gradcheck_cli.rules.objectives import united
-from gradcheck_cli.rules.reading import Quantity
+from gradcheck_cli.rules.reading import Quantity, Reading
 from gradcheck_cli.rules.selection import limits_of
 from gradcheck_cli.settings import Settings
 
@@ -35,11 +35,30 @@ def measure_effect(finding: Finding, before: Sequence[Profile], after: Sequence[
     )
 
 
-def read_effect(finding: Finding, profiles: Sequence[Profile], settings: Settings) -> tuple[Quantity, float] | None:
-    """Return what the finding's rule measures and the number on these profiles; None where it cannot be measured."""
+def read_effect(finding: Finding, profiles: Sequence[Profile], settings: Settings) -> tuple[Quantity, Reading] | None:
+    """Return what the finding's rule measures, with the number on these profiles; None where it cannot be measured."""
     file = _files()[finding.code]
     reading = file.measure(_profile(file, finding, profiles), finding, limits_of(file.rule, settings))
-    return None if reading is None else (file.effect, reading.value)
+    return None if reading is None else (file.effect, reading)
+
+
+def worsening(quantity: Quantity, before: float, now: Reading) -> float:
+    """Return how far a number has moved to the side of its limit where it is ill, negative for the other way.
+
+    In decades for what is measured in decades or by ratio, as a share for shares, and as a factor's logarithm to the base
+    of two for counts. NaN is as bad as can be, and nothing is worse than what was not finite before.
+    """
+    if not math.isfinite(before):
+        return 0.0
+    if math.isnan(now.value):
+        return math.inf
+    if quantity.unit in ("decades", "share") and not quantity.log:
+        moved = now.value - before
+    else:
+        base = 10.0 if quantity.log else 2.0
+        moved = math.log(max(now.value, _SMALLEST) / max(before, _SMALLEST), base)
+    above = quantity.worse == "above" or (quantity.worse == "either" and (now.limit is None or now.value > now.limit))
+    return moved if above else -moved
 
 
 def improvement(effect: Effect) -> float:

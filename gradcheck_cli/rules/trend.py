@@ -155,6 +155,7 @@ def trend_finding(profile: Profile, trend: Trend, code: str, sign: float, severi
         facts={
             "drop": trend.total,
             "steady": trend.steady,
+            "entry": trend.spine.entry,
             "blame_role": main.role,
             "blame_kind": main.kind.lower(),
             "blame_decades": main.decades,

@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.gate import baseline as subject
 from gradcheck_cli.gate.baseline import rewritten
 from gradcheck_cli.gate.baseline_file import Baseline, read_baseline, render_baseline, without_missing_files
 from gradcheck_cli.gate.decide import decide
-from gradcheck_cli.records import BaselineEntry, Profile, Report, Scan
+from gradcheck_cli.records import Profile, Report, Scan
+from gradcheck_cli.rules import load_rules
+from gradcheck_cli.rules.reading import Reading
 from gradcheck_cli.settings import Settings
 
 
@@ -62,45 +66,44 @@ def test_just_below_the_margin_is_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "unit", "before", "after", "counts"),
+    ("code", "limit", "before", "after", "counts"),
     [
-        ("GC201", "share", 0.5, 0.69, False),
-        ("GC201", "share", 0.5, 0.7, True),
-        ("GC501", "", 1.0, 1.0, False),
-        ("GC401", "", 3.0, 5.0, False),
-        ("GC401", "", 3.0, 6.0, True),
-        ("GC601", "", 100.0, 900.0, False),
-        ("GC601", "", 100.0, 1000.0, True),
-        ("GC301", "", 1e-3, 2e-4, False),
-        ("GC301", "", 1e-3, 1e-4, True),
-        ("GC203", "share", 1e-3, 1e-4, True),
-        ("GC203", "share", 1e-3, 2e-4, False),
-        ("GC203", "share", 1e-3, 1e-1, False),
+        ("GC201", 0.5, 0.5, 0.69, False),
+        ("GC201", 0.5, 0.5, 0.7, True),
+        ("GC201", 0.5, 0.9, 0.6, False),
+        ("GC501", 0.0, 1.0, 1.0, False),
+        ("GC401", 0.0, 3.0, 5.0, False),
+        ("GC401", 0.0, 3.0, 6.0, True),
+        ("GC401", 0.0, 6.0, 1.0, False),
+        ("GC601", 10.0, 100.0, 900.0, False),
+        ("GC601", 10.0, 100.0, 1000.0, True),
+        ("GC601", 10.0, 100.0, math.nan, True),
+        ("GC601", 10.0, math.inf, 100.0, False),
+        ("GC301", 0.1, 1e-3, 2e-4, False),
+        ("GC301", 0.1, 1e-3, 1e-4, True),
+        ("GC301", 0.1, 1e-4, 1e-2, False),
+        ("GC106", 0.1, 300.0, 2.0, False),
+        ("GC106", 0.1, 2.0, 300.0, True),
+        ("GC203", 0.01, 1e-3, 1e-4, True),
+        ("GC203", 0.01, 1e-3, 2e-4, False),
+        ("GC203", 0.01, 1e-3, 1e-1, False),
     ],
 )
-def test_margins_follow_what_is_measured(
-    code: str, unit: str, before: float, after: float, counts: bool, monkeypatch: pytest.MonkeyPatch
+def test_margins_follow_what_the_rule_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, limit: float, before: float, after: float, counts: bool
 ) -> None:
-    from gradcheck_cli.gate import baseline as subject
-    from gradcheck_cli.rules import load_rules
-
+    """The number at the time of the baseline, and now; the rule says on which side of its limit it is ill."""
     quantity = next(f.effect for f in load_rules() if f.rule.code == code)
-    assert quantity.unit == unit
-    monkeypatch.setattr(subject, "read_effect", lambda *_: (quantity, after))
     finding = dataclasses.replace(dead("net.3"), code=code)
-    entry = BaselineEntry(
-        fingerprint="f",
-        target="model.py",
-        code=code,
-        name="",
-        layer="net.3",
-        severity="error",
-        label=quantity.label,
-        unit=quantity.unit,
-        value=before,
-    )
-    report, settings = judged(SICK)
-    assert bool(subject._worsened(entry, finding, report, settings)) == counts
+    healthy = chain(1.0, 8)
+
+    def measure(value: float) -> None:
+        monkeypatch.setattr(subject, "read_effect", lambda *_: (quantity, Reading(value, limit)))
+
+    measure(before)
+    known = baseline_of(healthy, finding)
+    measure(after)
+    assert bool(against(known, tmp_path, healthy, finding).findings) == counts
 
 
 def test_fixed_ones_are_stale_but_not_where_the_rule_was_not_asked_or_another_target_was_scanned(tmp_path: Path) -> None:
@@ -125,13 +128,23 @@ def test_one_that_a_comment_accepts_is_not_stale(tmp_path: Path) -> None:
     assert report.baseline.stale == ()
 
 
+def test_a_known_finding_that_is_graver_counts_again(tmp_path: Path) -> None:
+    """Its number may have moved by less than the margin: what was accepted was a warning."""
+    rules = {"GC101": {"severity": "warning"}}
+    known = baseline_of(SICK, rules=rules)
+    assert against(known, tmp_path, SICK, rules=rules).findings == ()
+    (again,) = against(known, tmp_path, SICK).findings
+    assert ("baseline", "it was a warning when the baseline was written, and is an error") in again.details
+    assert against(baseline_of(SICK), tmp_path, SICK, rules=rules).findings == ()
+
+
 def test_a_finding_about_a_path_is_known_whichever_layer_is_blamed(tmp_path: Path) -> None:
     known = baseline_of(SICK)
     entry = dataclasses.replace(known.findings[0], layer="net.7", fingerprint="0" * 32)
     moved = dataclasses.replace(known, findings=(entry,))
     assert against(moved, tmp_path, SICK).findings == ()
-    other = dataclasses.replace(known, findings=(dataclasses.replace(entry, code="GC102"),))
-    assert against(other, tmp_path, SICK).findings != ()
+    for other in (dataclasses.replace(entry, code="GC102"), dataclasses.replace(entry, entry="embed")):
+        assert against(dataclasses.replace(known, findings=(other,)), tmp_path, SICK).findings != ()
 
 
 def test_a_dead_layer_is_not_known_because_another_one_was(tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ def _paired_scans(old: Sequence[Scan], new: Sequence[Scan]) -> Iterator[tuple[Sc
     if len(old) == len(new) == 1:
         yield new[0], old[0]
         return
-    earlier = {_identity(scan.target, scan.report): scan for scan in reversed(old)}
+    earlier: dict[str, Scan] = {}
+    for scan in old:  # the first of a name counts
+        earlier.setdefault(_identity(scan.target, scan.report), scan)
     now = {_identity(scan.target, scan.report): scan for scan in new}
     for name, scan in now.items():
         yield scan, earlier.get(name)

@@ -18,8 +18,8 @@ of a rule that was not asked (`--select`) is not judged, nor is a comment in a c
 scanned model.
 
 What to do
-Remove it, or mend the rule's code in its brackets. A comment belongs to the line that builds the layer, which is what the report
-shows under "where"; of a call over several lines it may also stand on the last.
+Remove it, or mend the rule's code in its brackets. A comment belongs to the line that builds the layer, which is what the
+report shows under "where"; of a call over several lines it may also stand on the last.
 
 References
 Ruff's rule `unused-noqa` and mypy's `warn_unused_ignores` do the same for their suppressions.

@@ -142,6 +142,7 @@ def _start_worker(threads: int) -> None:
     import warnings
 
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["OMP_WAIT_POLICY"] = "passive"  # a thread that waits must not take a core from other work on the machine
     import torch
 
     torch.set_num_threads(threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # Options of a scan that would change the caller's model, or that say how a file is loaded or its process limited.
 _OF_FILES = ("init", "model", "weights", "trust_pickle", "unfreeze", "cwd", "data", "input", "workers", "device", "dtype")
 _OF_PROCESSES = ("threads", "timeout", "memory_limit")
+_one_at_a_time = threading.Lock()  # a scan watches and restores what the whole process shares: generators, modes, hooks
 
 
 def scan(
@@ -48,9 +50,11 @@ def scan(
         _refuse([name for name, value in beside.items() if value is not None], "a file says itself what it holds")
         if isinstance(model, Settings):
             _refuse(options, "Settings hold all options")
-            return pipeline.scan(model)
+            with _one_at_a_time:
+                return pipeline.scan(model)
         _refuse(options.keys() & _OF_PROCESSES, "this process has no limits of its own")
-        return pipeline.scan(_settings(os.fspath(model), options))
+        with _one_at_a_time:
+            return pipeline.scan(_settings(os.fspath(model), options))
     _refuse(options.keys() & {*_OF_FILES, *_OF_PROCESSES}, "it says how a file is loaded, or how its process is limited")
     if isinstance(loss_fn, str):
         options, loss_fn = {**options, "loss": loss_fn}, None
@@ -58,7 +62,8 @@ def scan(
         options, optimizer = {**options, "optimizer": optimizer}, None
     settings = _settings(target or type(model).__name__, options)
     settings = dataclasses.replace(settings, identity=settings.target)
-    return pipeline.scan_given(model, batch, loss_fn, optimizer, settings)
+    with _one_at_a_time:
+        return pipeline.scan_given(model, batch, loss_fn, optimizer, settings)
 
 
 def _refuse(names: Iterable[str], why: str) -> None:
@@ -80,6 +85,7 @@ def assert_healthy(
     Returns the report otherwise. Arguments and errors are those of `scan`.
     """
     __tracebackhide__ = True  # pytest shows the line of the test, not this one
+    check("fail_on", fail_on, "`fail_on`")
     if isinstance(model, Report):
         report = model
         given = {"batch": batch, "loss_fn": loss_fn, **options}

@@ -53,6 +53,10 @@ def named(config: str) -> Path:
         raise GradcheckError(
             "E677", f"cannot read the configuration {config}", "there is no such file", "check the path after --config"
         )
+    if "gradcheck" not in _tools(file):
+        raise GradcheckError(
+            "E677", f"{config} has no settings", "there is no table [tool.gradcheck] in it", "write [tool.gradcheck] above them"
+        )
     return file
 
 

@@ -12,7 +12,7 @@ from gradcheck_cli.config_file import NOTHING, named, nearest, read, shown
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.options import check, fields, unknown
 from gradcheck_cli.settings import CHECKPOINTS, STDOUT, Display, Gate, Settings
-from gradcheck_cli.targets import identity, moved, project_root, split
+from gradcheck_cli.targets import identity, moved, split
 
 PREFIX = "GRADCHECK_"
 _COUNTED = ("text", "concise")  # formats for people, whose place a count of the rules may take
@@ -98,7 +98,7 @@ def configure(
         target=moved(target, Path()),
         rules=table.rules,
         per_layer_ignores=table.ignores,
-        identity=identity(target, project_root(Path())),
+        identity=identity(target),
         **split[Settings],
     )
     configured = Configured(settings, Gate(**split[Gate]), Display(**split[Display]), origins, file)
@@ -148,11 +148,11 @@ def _no_conflict(configured: Configured) -> None:
             "it names the class that a checkpoint's weights belong to, and this target is no checkpoint",
             f"leave it out; the model of a file is named behind it: {place}:{settings.model.rpartition(':')[2]}",
         )
-    inputs = [f for f in (place, settings.data, settings.weights, settings.baseline, gate.compare) if f]
+    inputs = [f for f in (place, settings.data, settings.weights, settings.baseline, gate.compare, configured.file) if f]
     _check_outputs(display, inputs)
 
 
-def _check_outputs(display: Display, inputs: Sequence[str]) -> None:
+def _check_outputs(display: Display, inputs: Sequence[str | Path]) -> None:
     """Every format needs a place of its own, and no report may take the place of what the scan reads."""
     if len(display.output_file) > len(display.format):
         raise GradcheckError(

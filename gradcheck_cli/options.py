@@ -154,6 +154,8 @@ def _several(each: Field, value: Any) -> tuple[str, ...]:
     else:
         parts = [piece for part in given for piece in part.split(",")]
     pieces = [part.strip() for part in parts if part.strip()]
+    if not pieces and each.default:  # an empty variable of a shell must not switch off what is on by default
+        raise ValueError
     return tuple(_one_of(piece, allowed) for piece in pieces) if (allowed := choices(each)) else tuple(pieces)
 
 

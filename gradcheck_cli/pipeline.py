@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcheck_cli import __version__, phase
@@ -11,8 +10,10 @@ from gradcheck_cli.diagnosis import diagnose
 from gradcheck_cli.gate.decide import decide
 from gradcheck_cli.records import Outline, Report
 from gradcheck_cli.remedies import prescribe
+from gradcheck_cli.rules import declared
+from gradcheck_cli.rules.selection import check_any_left, check_selectors
 from gradcheck_cli.settings import Settings
-from gradcheck_cli.targets import identity, project_root
+from gradcheck_cli.targets import identity
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +26,7 @@ def scan(settings: Settings) -> Report:
     from gradcheck_cli.loading import load
 
     phase.enter("loading the target")
-    known = settings.identity or identity(settings.target, project_root(Path()))
+    known = settings.identity or identity(settings.target)
     return examine(load(settings), dataclasses.replace(settings, identity=known))
 
 
@@ -52,6 +53,8 @@ def list_layers(settings: Settings) -> Outline:
 
 def examine(subject: Subject, settings: Settings) -> Report:
     """Measure, judge and treat a loaded subject, in this process; its model is left bit for bit as it was."""
+    check_selectors(declared(), settings)
+    check_any_left(declared(), settings)
     phase.enter("measuring one forward and backward pass")
     seen = diagnose(subject, settings)
     phase.enter("judging")

@@ -50,8 +50,10 @@ def seen_from_root() -> str:
     return Path(os.path.relpath(Path.cwd(), project_root(Path()))).as_posix()
 
 
-def identity(target: str, root: Path) -> str:
-    """Return the target as it is the same from every folder of the project and however its path is written."""
+def identity(target: str) -> str:
+    """Return the target as it is the same from every folder and however its path is written: relative to its own project."""
     place, name = split(target)
-    real = os.path.realpath(place) if is_file(place) else place
-    return moved(f"{real}:{name}" if name else real, root)
+    if not is_file(place):
+        return target
+    real = Path(os.path.realpath(place))
+    return moved(f"{real}:{name}" if name else str(real), project_root(real.parent))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_a_function_an_optimizer_and_a_name_are_taken() -> None:
 
 def test_options_select_ignore_and_set_limits() -> None:
     model, given = deep_sigmoid(), (batch(), "cross_entropy")
-    assert scan(model, *given, no_try=True, ignore="GC").findings == ()
+    assert scan(model, *given, no_try=True, select="GC6").findings == ()
     muted = scan(model, *given, no_try=True, per_layer_ignores={"*": ["GC101", "GC2"]}, select=("GC101",))
     assert muted.findings == ()
     assert [s.finding.code for s in muted.suppressed] == ["GC101"]
@@ -129,6 +130,10 @@ def test_options_select_ignore_and_set_limits() -> None:
         ({"sed": 1}, "E674", "did you mean `seed`?"),
         ({"seed": -1}, "E675", ""),
         ({"select": "GC999"}, "E678", ""),
+        ({"select": ""}, "E675", ""),
+        ({"select": ()}, "E675", ""),
+        ({"ignore": "ALL"}, "E681", ""),
+        ({"select": "GC901"}, "E681", ""),
         ({"device": "cuda"}, "E680", "leave it out"),
         ({"timeout": 3}, "E680", "leave it out"),
         ({"baseline": "none.json"}, "E683", ""),
@@ -151,6 +156,14 @@ def test_what_a_file_says_itself_cannot_be_given_beside_it(beside: dict[str, obj
         assert_healthy(report, batch())
     with pytest.raises(GradcheckError, match="does not go with"):
         scan(Settings(target="model.py"), seed=3)
+
+
+def test_scans_in_threads_wait_for_each_other() -> None:
+    models = [deep_sigmoid(6), shallow(), deep_sigmoid(6)]
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda model: scan(model, batch(), "cross_entropy", no_try=True), models))
+    assert to_dict(made[0]) == to_dict(made[2])
+    assert to_dict(made[1]) == to_dict(scan(models[1], batch(), "cross_entropy", no_try=True))
 
 
 def test_what_is_no_model_is_an_error() -> None:

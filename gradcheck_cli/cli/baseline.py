@@ -76,7 +76,7 @@ def prune(
     from gradcheck_cli.gate.baseline import rewritten
     from gradcheck_cli.gate.baseline_file import without_missing_files
 
-    new = without_missing_files(rewritten(old, scanned, add=False), project_root(Path()))
+    new = without_missing_files(rewritten(old, scanned, add=False), project_root(file.parent))
     _save(new, file)
     kept = {entry.fingerprint for entry in new.findings}
     gone = [entry for entry in old.findings if entry.fingerprint not in kept]

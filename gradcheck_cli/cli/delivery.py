@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from gradcheck_cli.cli.sources import source_lines
 from gradcheck_cli.cli.terminal import append, emit, save, screen
 from gradcheck_cli.configuration import Configured
+from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.records import Scan
 from gradcheck_cli.reporting import render
 from gradcheck_cli.reporting.base import Look, RulePage
@@ -35,7 +36,10 @@ def deliver(scans: Sequence[Scan], configured: Configured, environment: Mapping[
         _say_where(scans, [file for _, file in display.outputs if file])
     if "github" in display.format and (summary := environment.get(_SUMMARY)):
         look = _look(Look(), "markdown", scans, configured)
-        append(render(scans, look), summary)
+        try:
+            append(render(scans, look), summary)
+        except GradcheckError as error:  # the annotations are there, and the verdict is what counts
+            sys.stderr.write(f"{clean(error.what)}: {clean(error.why)}\n")
 
 
 def _look(place: Look, form: str, scans: Sequence[Scan], configured: Configured) -> Look:

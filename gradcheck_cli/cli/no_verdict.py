@@ -17,11 +17,13 @@ def leave_documents(error: GradcheckError, outputs: Outputs, *, target: str = ""
 
     A person reads it on stderr, and in a file where an earlier report would stay.
     """
+    shown = False
     for form, file in outputs:
         on_screen = file in (None, "", STDOUT)
         if on_screen or (not to_files and len(outputs) == 1):
-            if form != "text":
+            if form != "text" and not shown:  # two documents on one screen would be none
                 emit(_document(error, form, target))
+                shown = True
         elif to_files:
             save(_document(error, form, target), str(file))
 

@@ -58,6 +58,6 @@ def paired(flags: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]
             "each file takes the report in one format",
             "give a --format before each --output-file",
         )
-    if any(files) and None not in formats:
+    if formats and None not in formats:  # a typed format without a file is for the screen, whatever the settings say
         return {**flags, "output_file": [file or STDOUT for file in files]}
     return dict(flags)

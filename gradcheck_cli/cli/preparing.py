@@ -84,10 +84,11 @@ def check_baselines(targets: Sequence[Configured]) -> None:
 
 def _check_rules(configured: Configured) -> None:
     from gradcheck_cli.rules import declared
-    from gradcheck_cli.rules.selection import check_selectors
+    from gradcheck_cli.rules.selection import check_any_left, check_selectors
 
     try:
         check_selectors(declared(), configured.settings)
+        check_any_left(declared(), configured.settings)
     except GradcheckError as error:
         typed = any(not configured.from_file(name) for name in _SELECTORS & configured.origins.keys())
         if configured.file is not None and not typed and error.where is None:

@@ -86,9 +86,11 @@ def _deliver(ended: Sequence[Ended], configured: Sequence[Configured], earlier: 
         return 2
     scans, compared = with_comparisons(settle([one.scan() for one in ended]), earlier, first.gate.fail_on_regression)
     deliver(scans, first, os.environ)
-    found = [s.report.fails(c.settings.fail_on) for s, c in zip(scans, configured, strict=True) if s.report]
-    code = 2 if errors else max(compared, *found)
-    return 0 if first.gate.exit_zero and code == 1 else code
+    found = [
+        s.report.fails(c.settings.fail_on) and not c.gate.exit_zero for s, c in zip(scans, configured, strict=True) if s.report
+    ]
+    regressed = 0 if first.gate.exit_zero and compared == 1 else compared
+    return 2 if errors else max(regressed, *found)
 
 
 def _deliver_interrupted(ended: Sequence[Ended], configured: Sequence[Configured]) -> None:

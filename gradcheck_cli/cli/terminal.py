@@ -65,14 +65,14 @@ def check_writable(path: str) -> None:
 
 def save(text: str, path: str) -> None:
     """Write a file as a whole or not at all."""
-    file = Path(path)
-    fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
+    file = Path(os.path.realpath(path))  # what a link leads to may be on another disk
+    fresh = file.with_name(f".gradcheck-{os.getpid()}.new")
     try:
         if file.exists() and not file.is_file():  # /dev/stderr, a named pipe
             file.write_text(text, "utf-8")
             return
         fresh.write_text(text, "utf-8")
-        os.replace(fresh, file.resolve())
+        os.replace(fresh, file)
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise _unwritable(path, error.strerror or str(error)) from None

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gradcheck_cli.gate.baseline_file import Baseline, Conditions
@@ -64,7 +64,7 @@ def apply_baseline(report: Report, baseline: Baseline, settings: Settings) -> Re
         known=len(known),
         worse=worse,
         stale=tuple(e for e in mine if e.fingerprint not in found),
-        remarks=_remarks(baseline, settings, report),
+        remarks=(*_remarks(baseline, settings, report), *_numberless(match, known, report, settings)),
     )
     return dataclasses.replace(report, findings=tuple(counted), suppressed=(*report.suppressed, *known), baseline=check)
 
@@ -95,13 +95,29 @@ def _worsened(entry: BaselineEntry, finding: Finding, report: Report, settings: 
     if finding.severity != entry.severity and at_least(finding.severity, entry.severity):
         return f"it was {_A[entry.severity]} when the baseline was written, and is {_A[finding.severity]}"
     now = _measured(finding, report, settings)
-    if now is None or entry.value is None or (now[0].label, now[0].unit) != (entry.label, entry.unit):
+    if now is None or not _comparable(entry, now[0]):
         return ""
     quantity, reading = now
+    assert entry.value is not None  # it is comparable
     if worsening(quantity, entry.value, reading) < _margin(quantity) - _ROUNDING:
         return ""
     unit = f" {entry.unit}" if entry.unit == "decades" else ""
     return f"it was {entry.value:.3g}{unit} when the baseline was written, and is {reading.value:.3g}{unit}"
+
+
+def _comparable(entry: BaselineEntry, quantity: Quantity) -> bool:
+    return entry.value is not None and (entry.label, entry.unit) == (quantity.label, quantity.unit)
+
+
+def _numberless(
+    match: Mapping[str, BaselineEntry], known: Iterable[Suppressed], report: Report, settings: Settings
+) -> Iterator[str]:
+    """Name the entries that accept a finding however bad it is, since they hold no number that it could be held against."""
+    for one in known:
+        now = _measured(one.finding, report, settings)
+        if now is not None and not _comparable(match[one.finding.fingerprint], now[0]):
+            entry = f"the entry for {one.finding.code} at `{one.finding.layer}`"
+            yield f"{entry} has no {now[0].label}: it is known however bad it is"
 
 
 def _margin(quantity: Quantity) -> float:

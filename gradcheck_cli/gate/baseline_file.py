@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gradcheck_cli import __version__
 from gradcheck_cli.errors import GradcheckError
+from gradcheck_cli.gate.fingerprint import fingerprint_of
 from gradcheck_cli.records import BaselineEntry, from_dict, to_dict
 from gradcheck_cli.targets import is_file, split
 
@@ -55,11 +56,24 @@ def read_baseline(path: str) -> Baseline:
                 f"this version of gradcheck reads {SCHEMA_VERSION.split('.')[0]}.x",
                 "update gradcheck, or write the baseline anew",
             )
-        return from_dict(Baseline, document)
+        return _consistent(from_dict(Baseline, document))
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise _unreadable(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+
+
+def _consistent(baseline: Baseline) -> Baseline:
+    """Raise ValueError for entries that a merge or an edit by hand has spoilt: they would accept what they do not say."""
+    seen: set[str] = set()
+    for entry in baseline.findings:
+        said = f"the entry for {entry.code} at {entry.layer or '(model)'} of {entry.target}"
+        if entry.fingerprint != fingerprint_of(entry.target, entry.code, entry.layer, entry.parameter):
+            raise ValueError(f"{said} does not match its fingerprint")
+        if entry.fingerprint in seen:
+            raise ValueError(f"{said} stands there twice")
+        seen.add(entry.fingerprint)
+    return baseline
 
 
 def _readable(version: str) -> bool:

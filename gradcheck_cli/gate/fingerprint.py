@@ -10,10 +10,12 @@ from gradcheck_cli.rules import gc901_unused_suppression
 
 
 def fingerprint(identity: str, finding: Finding) -> str:
-    """Return 32 hex digits made of target, code, layer and parameter: never of numbers, messages or lines.
-
-    GC901 is about no layer; it is known by the rule that its suppression names.
-    """
+    """Return what a finding is known by. GC901 is about no layer, but about the rule that its suppression names."""
     about = finding.facts.get("selector") if finding.code == gc901_unused_suppression.RULE.code else finding.parameter
-    known_by = json.dumps([identity, finding.code, finding.layer, about])
+    return fingerprint_of(identity, finding.code, finding.layer, about)
+
+
+def fingerprint_of(target: str, code: str, layer: str, parameter: str | None) -> str:
+    """Return 32 hex digits made of target, code, layer and parameter: never of numbers, messages or lines."""
+    known_by = json.dumps([target, code, layer, parameter])
     return hashlib.blake2b(known_by.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

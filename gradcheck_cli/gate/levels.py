@@ -124,9 +124,14 @@ def _loss_end(profile: Profile, entry: str | None) -> float | None:
 
 
 def spine_shifts(old: Profile, new: Profile) -> tuple[SpineShift, ...]:
-    """Compare the spines that lead to the same entry, worst first."""
+    """Compare the spines that lead to the same entry, or the only one on each side, worst first."""
     earlier = {s.entry: s for s in reversed(old.spines) if s.points}
     pairs = [(earlier[s.entry], s) for s in new.spines if s.points and s.entry in earlier]
+    later = [s for s in new.spines if s.points]
+    if (
+        not pairs and len(earlier) == len(later) == 1
+    ):  # its first layer has another name: it is the way to the input all the same
+        pairs = [(next(iter(earlier.values())), later[0])]
     shifts = [
         SpineShift(
             entry=b.entry,

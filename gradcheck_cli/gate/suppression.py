@@ -41,8 +41,7 @@ class _Excuse:
 def suppress(report: Report, comments: Sequence[IgnoreComment], settings: Settings) -> Report:
     """Move what is accepted from the findings to the suppressed ones, and raise GC901 for what accepts nothing."""
     excuses = [
-        # A comment has no blanket form: ALL in it is told to be unused.
-        *(_Excuse(s, comment) for comment in comments for s in comment.selectors if s.upper() != "ALL"),
+        *(_Excuse(s, comment) for comment in comments for s in comment.selectors if not _is_blanket(s)),
         *(_Excuse(s, ignore) for ignore in settings.per_layer_ignores for s in ignore.selectors),
     ]
     sites = [report.site_of(finding) for finding in report.findings]
@@ -55,17 +54,35 @@ def suppress(report: Report, comments: Sequence[IgnoreComment], settings: Settin
         if hits:
             first = excuses[hits[0]]
             reason = first.origin.reason if isinstance(first.origin, IgnoreComment) else ""
-            accepted.append(Suppressed(finding=finding, by=first.by, selector=first.selector, reason=reason, site=first.site))
+            accepted.append(
+                Suppressed(
+                    finding=finding,
+                    by=first.by,
+                    selector=first.selector,
+                    pattern=first.origin.pattern if isinstance(first.origin, LayerIgnore) else "",
+                    reason=reason,
+                    site=first.site,
+                )
+            )
         else:
             counted.append(finding)
     idle = [excuse for i, excuse in enumerate(excuses) if i not in used]
-    blanket = [c for c in comments if not c.selectors or "ALL" in map(str.upper, c.selectors)]
+    blanket = [c for c in comments if not c.selectors or any(map(_is_blanket, c.selectors))]
     counted += _unused(report.checked, idle, blanket, settings)
     return dataclasses.replace(report, findings=tuple(counted), suppressed=(*report.suppressed, *accepted))
 
 
+def _is_blanket(selector: str) -> bool:
+    """Say whether a comment's selector names more than a family of rules: that is told to be unused."""
+    return selector.upper() == "ALL" or len(selector) < len("GC1")
+
+
 def _matches(layer: str, pattern: str) -> bool:
-    """Match the layer's name, and of a functional operation (`block/sigmoid`) also that of the module it belongs to."""
+    """Match the layer's name, and of a functional operation (`block/sigmoid`) also that of the module it belongs to.
+
+    What is about no layer is called as reports call it.
+    """
+    layer = layer or "(model)"
     return fnmatchcase(layer, pattern) or fnmatchcase(layer.partition("/")[0], pattern)
 
 
@@ -81,7 +98,7 @@ def _unused(
     for comment in blanket:
         why = "it names no rule; write `# gradcheck: ignore[GC101] reason`"
         site = SourceSite(file=comment.file, line=comment.line)
-        yield gc901_unused_suppression.finding("", "comment", site, why, severity)
+        yield gc901_unused_suppression.finding("", site, why, severity)
     for excuse in idle:
         meant = [r.code for r in known if names(r.code, r.name, excuse.selector)]
         place = f"on a layer called `{excuse.origin.pattern}`" if isinstance(excuse.origin, LayerIgnore) else "on its line"
@@ -91,14 +108,15 @@ def _unused(
             continue
         else:
             why = f"nothing of the kind was found {place}"
-        yield gc901_unused_suppression.finding(excuse.selector, excuse.by, excuse.site, why, severity)
+        pattern = excuse.origin.pattern if isinstance(excuse.origin, LayerIgnore) else ""
+        yield gc901_unused_suppression.finding(excuse.selector, excuse.site, why, severity, pattern=pattern)
 
 
 def settle(scans: Sequence[Scan]) -> tuple[Scan, ...]:
     """Take back GC901 where another target of the same run needs the suppression, or has no verdict that could tell."""
-    used = {(s.site, s.selector) for scan in scans if scan.report for s in scan.report.suppressed}
+    used = {(s.site, s.selector, s.pattern) for scan in scans if scan.report for s in scan.report.suppressed}
     unknown = any(scan.report is None for scan in scans)
-    seen: set[tuple[SourceSite | None, str]] = set()
+    seen: set[tuple[SourceSite | None, str, str]] = set()
     settled = []
     for scan in scans:
         if scan.report is None:
@@ -106,7 +124,7 @@ def settle(scans: Sequence[Scan]) -> tuple[Scan, ...]:
             continue
         kept = []
         for finding in scan.report.findings:
-            key = finding.site, str(finding.facts.get("selector"))
+            key = finding.site, str(finding.facts.get("selector")), str(finding.facts.get("pattern"))
             if finding.code != gc901_unused_suppression.RULE.code:
                 kept.append(finding)
             elif not unknown and key not in used and key not in seen:

@@ -25,7 +25,8 @@ def ignore_comments(sites: Mapping[str, SourceSite], base: Path) -> tuple[Ignore
 
 def _in_file(file: str, base: Path, built: set[int]) -> Iterator[IgnoreComment]:
     try:
-        text = place_of(base / file).read_text("utf-8")
+        with tokenize.open(place_of(base / file)) as source:  # reads the encoding that the file declares
+            text = source.read()
         if "gradcheck:" not in text.lower():
             return
         tree, tokens = ast.parse(text), list(tokenize.generate_tokens(io.StringIO(text).readline))

@@ -27,6 +27,7 @@ class Suppressed:
     finding: Finding
     by: Literal["comment", "setting", "baseline"]
     selector: str = ""  # the rule that the comment or the setting names, as written there
+    pattern: str = ""  # of layer names, where it is a setting
     reason: str = ""
     site: SourceSite | None = None  # of the comment or the setting
 

@@ -32,8 +32,9 @@ from gradcheck_cli.records import Finding, Rule, Severity, SourceSite
 RULE = Rule(code="GC901", name="unused-suppression", summary="A suppression suppresses nothing.", severity="warning")
 
 
-def finding(selector: str, by: str, site: SourceSite | None, why: str, severity: Severity) -> Finding:
-    """Make the finding for one rule that one comment or setting (`by`) names; it is about no layer."""
+def finding(selector: str, site: SourceSite | None, why: str, severity: Severity, *, pattern: str = "") -> Finding:
+    """Make the finding for one rule that a comment names, or a setting with its pattern; it is about no layer."""
+    by = "setting" if pattern else "comment"
     return Finding(
         code=RULE.code,
         name=RULE.name,
@@ -42,5 +43,5 @@ def finding(selector: str, by: str, site: SourceSite | None, why: str, severity:
         parameter=None,
         site=site,
         message=f"the {by} ignores `{selector}` for nothing: {why}" if selector else f"the {by} ignores nothing: {why}",
-        facts={"selector": selector, "by": by},
+        facts={"selector": selector, "by": by, "pattern": pattern},
     )

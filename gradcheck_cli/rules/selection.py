@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from gradcheck_cli.errors import GradcheckError
 from gradcheck_cli.records import SEVERITIES, Rule, Severity
-from gradcheck_cli.rules import Declared
+from gradcheck_cli.rules import Declared, RuleFile
 from gradcheck_cli.settings import Settings
 
 _File = TypeVar("_File", bound=Declared)
@@ -59,6 +59,17 @@ def check_selectors(files: Sequence[Declared], settings: Settings) -> None:
             )
         for key, value in options.items():
             _check_option(rule, key, value)
+
+
+def check_any_left(files: Sequence[Declared], settings: Settings) -> None:
+    """Raise E681 where no rule is left that could find anything: a gate that checks nothing must not be green."""
+    if not any(isinstance(file, RuleFile) for file in selected(files, settings)):
+        raise GradcheckError(
+            "E681",
+            "no rule is left that could find anything",
+            "`select` names none, or `ignore` takes all of them out",
+            "name at least one rule: --select ALL",
+        )
 
 
 def _check_selector(selector: str, rules: Sequence[Rule], where: str | None) -> None:

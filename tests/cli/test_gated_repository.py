@@ -105,9 +105,7 @@ def test_the_gate_over_the_life_of_a_branch(repository: Path) -> None:
     _committed(repository, WORSE, "worse")
     done = gradcheck("scan", *accept, cwd=repository)
     assert done.returncode == 1
-    assert re.search(
-        r"baseline +it was \S+ decades when the baseline was written, and is \S+ decades", done.stdout
-    )
+    assert re.search(r"baseline +it was \S+ decades when the baseline was written, and is \S+ decades", done.stdout)
 
     # compared with main: the layer and the factor
     gradcheck("scan", "--format", "json", "-o", "branch.json", cwd=repository)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from command import gradcheck
+from command import GRADCHECK, STAND_IN, environment, gradcheck
 from test_worker import HEALTHY, SICK, doing
 
 from gradcheck_cli.cli.outputs import typed_outputs
@@ -119,3 +120,57 @@ def test_github_gets_its_summary_page_beside_the_annotations(folder: Path) -> No
     assert "GC101" in page.read_text()
     assert scan(folder, "model.py", GITHUB_STEP_SUMMARY=str(page)).returncode == 1
     assert page.read_text().count("GC101") < 3  # the text format adds nothing
+
+
+def test_a_typed_format_is_for_the_screen_whatever_file_the_settings_name(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text('[tool.gradcheck]\nformat = ["sarif"]\noutput-file = ["x.sarif"]\n')
+    assert json.loads(scan(folder, "model.py", "--format", "json").stdout)["findings"]
+    assert not (folder / "x.sarif").exists()
+
+
+def test_one_document_stands_on_the_screen_also_where_two_were_asked_for(folder: Path) -> None:
+    done = scan(folder, "model.py", "--format", "json,sarif")
+    assert json.loads(done.stdout)["error"]["id"] == "E680"
+
+
+def test_a_file_may_be_a_link_to_another_disk_and_have_a_long_name(folder: Path, tmp_path: Path) -> None:
+    name = "x" * 250
+    (folder / "link").symlink_to(folder / name)
+    assert scan(folder, "well.py", "--format", "json", "-o", "link").returncode == 0
+    assert json.loads((folder / name).read_text())
+    assert (folder / "link").is_symlink()
+
+
+def test_a_summary_page_that_cannot_be_written_changes_no_verdict(folder: Path) -> None:
+    done = scan(folder, "well.py", "--format", "github", GITHUB_STEP_SUMMARY="/nowhere/page.md")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "cannot write to /nowhere/page.md: No such file or directory\n"
+
+
+@pytest.mark.parametrize(("name", "code"), [("well.py", 0), ("model.py", 1), ("bad.py", 2), ("none.py", 2)])
+def test_stderr_on_a_full_disk_changes_no_exit_code(folder: Path, name: str, code: int) -> None:
+    if name == "well.py":
+        (folder / name).write_text(doing("print('x' * 100000); return healthy()"))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [str(GRADCHECK), "scan", name, "--format", "json", "-o", "x.json"],
+            cwd=folder,
+            env=environment(PYTHONPATH=str(STAND_IN)),
+            stderr=full,
+            check=False,
+        )
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--select", ""), ("--select", ","), ("--format", "")])
+def test_an_empty_variable_of_a_shell_switches_nothing_off(folder: Path, flag: str, value: str) -> None:
+    done = scan(folder, "model.py", flag, value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error E675: {flag} cannot be ")
+
+
+@pytest.mark.parametrize("arguments", [["--ignore", "ALL"], ["--ignore", "GC"], ["--select", "GC9"]])
+def test_a_gate_without_a_rule_is_not_green(folder: Path, arguments: list[str]) -> None:
+    done = scan(folder, "model.py", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error E681: no rule is left")

@@ -14,7 +14,8 @@ from gradcheck_cli.gate import baseline as subject
 from gradcheck_cli.gate.baseline import rewritten
 from gradcheck_cli.gate.baseline_file import Baseline, read_baseline, render_baseline, without_missing_files
 from gradcheck_cli.gate.decide import decide
-from gradcheck_cli.records import Profile, Report, Scan
+from gradcheck_cli.gate.fingerprint import fingerprint_of
+from gradcheck_cli.records import BaselineEntry, Profile, Report, Scan
 from gradcheck_cli.rules import load_rules
 from gradcheck_cli.rules.reading import Reading
 from gradcheck_cli.settings import Settings
@@ -27,6 +28,12 @@ def baseline_of(profile: Profile, *more: object, old: Baseline | None = None, ad
 
 def against(baseline: Baseline, folder: Path, profile: Profile, *more: object, **options: object) -> Report:
     return gated(profile, *more, baseline=written(folder, render_baseline(baseline)), **options)
+
+
+def renamed(known: BaselineEntry, **changes: str) -> BaselineEntry:
+    """Another entry, with the fingerprint that belongs to it."""
+    other = dataclasses.replace(known, **changes)
+    return dataclasses.replace(other, fingerprint=fingerprint_of(other.target, other.code, other.layer, other.parameter))
 
 
 SICK = chain(0.1, 8)  # 7 decades
@@ -140,10 +147,10 @@ def test_a_known_finding_that_is_graver_counts_again(tmp_path: Path) -> None:
 
 def test_a_finding_about_a_path_is_known_whichever_layer_is_blamed(tmp_path: Path) -> None:
     known = baseline_of(SICK)
-    entry = dataclasses.replace(known.findings[0], layer="net.7", fingerprint="0" * 32)
+    entry = renamed(known.findings[0], layer="net.7")
     moved = dataclasses.replace(known, findings=(entry,))
     assert against(moved, tmp_path, SICK).findings == ()
-    for other in (dataclasses.replace(entry, code="GC102"), dataclasses.replace(entry, entry="embed")):
+    for other in (renamed(entry, code="GC102"), renamed(entry, entry="embed")):
         assert against(dataclasses.replace(known, findings=(other,)), tmp_path, SICK).findings != ()
 
 
@@ -247,6 +254,35 @@ class TestFile:
         old = read_baseline(written(tmp_path, json.dumps({**document, "schema_version": "1.0"})))
         assert [e.fingerprint for e in old.findings] == [e.fingerprint for e in baseline_of(SICK).findings]
         assert against(old, tmp_path, SICK).findings == ()
+
+    @pytest.mark.parametrize(
+        "changes", [{"layer": "net.2"}, {"code": "GC102"}, {"target": "other.py"}, {"fingerprint": "0" * 32}]
+    )
+    def test_an_entry_that_its_fingerprint_contradicts_is_refused(self, tmp_path: Path, changes: dict[str, str]) -> None:
+        """It would accept something else than it says."""
+        document = json.loads(render_baseline(baseline_of(SICK)))
+        document["findings"][0].update(changes)
+        with pytest.raises(GradcheckError, match="E683"):
+            read_baseline(written(tmp_path, json.dumps(document)))
+
+    def test_an_entry_that_stands_there_twice_is_refused(self, tmp_path: Path) -> None:
+        document = json.loads(render_baseline(baseline_of(SICK)))
+        document["findings"] *= 2
+        with pytest.raises(GradcheckError) as caught:
+            read_baseline(written(tmp_path, json.dumps(document)))
+        assert caught.value.why.endswith("stands there twice")
+
+    def test_an_entry_without_its_number_says_that_it_accepts_anything(self, tmp_path: Path) -> None:
+        document = json.loads(render_baseline(baseline_of(SICK)))
+        document["findings"][0]["label"] = "dorp"
+        report = gated(chain(0.1, 30), baseline=written(tmp_path, json.dumps(document)))
+        assert report.baseline is not None
+        assert any("has no drop: it is known however bad it is" in remark for remark in report.baseline.remarks)
+
+    def test_a_byte_order_mark_of_an_editor_is_no_matter(self, tmp_path: Path) -> None:
+        file = tmp_path / "b.json"
+        file.write_bytes(b"\xef\xbb\xbf" + render_baseline(baseline_of(SICK)).encode())
+        assert len(read_baseline(str(file)).findings) == 1
 
     def test_a_newer_major_version_is_refused(self, tmp_path: Path) -> None:
         document = {**json.loads(render_baseline(baseline_of(SICK))), "schema_version": "2.0"}

@@ -47,6 +47,7 @@ def test_a_comment_accepts_what_it_names_on_its_own_line(selector: str) -> None:
             "the comment ignores `dead-unit` for nothing: no rule is called so; did you mean 'dead-units'?",
         ),
         (comment(13), "the comment ignores nothing: it names no rule; write `# gradcheck: ignore[GC101] reason`"),
+        (comment(13, "G"), "the comment ignores nothing: it names no rule; write `# gradcheck: ignore[GC101] reason`"),
         (comment(13, "ALL"), "the comment ignores nothing: it names no rule; write `# gradcheck: ignore[GC101] reason`"),
     ],
 )
@@ -79,6 +80,13 @@ def test_a_setting_accepts_by_the_layers_name(pattern: str) -> None:
     assert accepted(report) == [("GC201", "setting", "GC201")]
     assert codes(report) == []
     assert codes(gated(HEALTHY, dead("net.3/relu#2"), per_layer_ignores=(ignore,))) == []
+
+
+@pytest.mark.parametrize(("pattern", "left"), [("(model)", []), ("*", []), ("net.*", ["GC602", "GC901"])])
+def test_what_is_about_the_whole_model_is_named_as_reports_name_it(pattern: str, left: list[str]) -> None:
+    ignore = LayerIgnore(pattern=pattern, selectors=("GC602",), file="pyproject.toml", line=4)
+    finding = dataclasses.replace(dead(""), code="GC602", name="initial-loss")
+    assert codes(gated(HEALTHY, finding, per_layer_ignores=(ignore,))) == left
 
 
 def test_a_setting_for_another_layer_or_rule_is_unused_at_its_own_line() -> None:
@@ -140,6 +148,13 @@ class TestSettle:
     def test_a_suppression_that_another_target_needs_is_none_too_many(self) -> None:
         assert self.findings(self.UNUSED, self.USED) == [[], []]
         assert self.findings(self.USED, self.UNUSED) == [[], []]
+
+    def test_two_patterns_on_one_line_of_the_settings_are_told_apart(self) -> None:
+        ignores = tuple(
+            LayerIgnore(pattern=p, selectors=("GC201",), file="pyproject.toml", line=4) for p in ("net.3", "a*", "b*")
+        )
+        report = gated(HEALTHY, dead("net.3"), per_layer_ignores=ignores)
+        assert self.findings(report) == [["GC901", "GC901"]]
 
     def test_one_that_none_needs_is_told_once(self) -> None:
         assert self.findings(self.UNUSED, self.UNUSED) == [["GC901"], []]

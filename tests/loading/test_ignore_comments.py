@@ -87,6 +87,13 @@ def test_no_text_of_a_file_raises(tmp_path_factory: pytest.TempPathFactory, text
     assert all(c.selectors == ("GC101",) for c in found)
 
 
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"# -*- coding: latin-1 -*-\n# \xe9\n", b"\r\n"])
+def test_a_file_is_read_in_the_encoding_that_it_declares(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "model.py").write_bytes(start + b"act = Sigmoid()  # gradcheck: ignore[GC101]\n")
+    sites = {"a": SourceSite(file="model.py", line=1 + start.count(b"\n"))}
+    assert [c.selectors for c in ignore_comments(sites, tmp_path)] == [("GC101",)]
+
+
 def test_files_that_are_gone_or_not_utf8_have_none(tmp_path: Path) -> None:
     (tmp_path / "latin.py").write_bytes(b"# \xe9 gradcheck: ignore[GC101]\n")
     sites = {"a": SourceSite(file="latin.py", line=1), "b": SourceSite(file="gone.py", line=1)}

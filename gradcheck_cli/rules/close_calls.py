@@ -130,19 +130,32 @@ class _Way:
 
 
 def _nearest(scan: _Scan, file: RuleFile, margins: Margins) -> CloseCall | None:
-    calls = [call for way in _ways(scan, file, margins) if (call := _call(scan, file, way)) is not None]
-    return min(calls, key=_distance, default=None)
+    """Ask what hangs on the copy alone only where nothing else is near."""
+    for ways in (_ways(scan, file, margins), _ways_of_the_copy(scan, file, margins)):
+        calls = [call for way in ways if (call := _call(scan, file, way)) is not None]
+        if calls:
+            return min(calls, key=_distance)
+    return None
 
 
 def _ways(scan: _Scan, file: RuleFile, margins: Margins) -> Iterator[_Way]:
-    """Both ways of each limit, for all looks and, where a copy was trained, for what is asked of the copy."""
-    limits, trained = scan.limits(file), scan.asks_a_copy(file)
-    for limit in file.rule.limits:
-        value = limits[limit.name]
-        for end in _ends(limit, value, margins.ratio if file.effect.log else margins.plain, file.effect.log):
+    """Both ways of each limit, for all looks."""
+    share = margins.ratio if file.effect.log else margins.plain
+    for limit, value in _limits(scan, file):
+        for end in _ends(limit, value, share, file.effect.log):
             yield _Way(limit, value, end, functools.partial(scan.with_limit, file, limit.name), of_the_copy=False)
-        for end in _ends(limit, value, margins.trained, file.effect.log) if trained else ():
+
+
+def _ways_of_the_copy(scan: _Scan, file: RuleFile, margins: Margins) -> Iterator[_Way]:
+    """Both ways of each limit, for what is asked of a trained copy."""
+    for limit, value in _limits(scan, file) if scan.asks_a_copy(file) else ():
+        for end in _ends(limit, value, margins.trained, file.effect.log):
             yield _Way(limit, value, end, functools.partial(scan.with_limit_for_the_copy, file, limit.name), of_the_copy=True)
+
+
+def _limits(scan: _Scan, file: RuleFile) -> list[tuple[Limit, float]]:
+    values = scan.limits(file)
+    return [(limit, values[limit.name]) for limit in file.rule.limits]
 
 
 def _ends(limit: Limit, value: float, share: float, ratio: bool) -> Iterator[float]:

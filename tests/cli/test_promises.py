@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from command import GRADCHECK, environment, gradcheck
 
+pytestmark = pytest.mark.slow
+
 HEADER = """\
 import torch
 from torch import nn

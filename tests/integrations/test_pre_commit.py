@@ -10,6 +10,8 @@ import pytest
 import yaml
 from recipes import ROOT, environment, project
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = ROOT / ".pre-commit-hooks.yaml"
 EXAMPLE = ROOT / "docs" / "ci" / "pre-commit-config.yaml"
 MODEL = """import torch

@@ -8,6 +8,8 @@ import sys
 import pytest
 from pytest_runs import configure, outcomes
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = "pytester"
 
 SIGMOIDS = """
